@@ -1,0 +1,1 @@
+"""The customer-data path from merchants' web stores to their CRMs."""

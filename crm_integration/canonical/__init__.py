@@ -1,0 +1,1 @@
+"""The one model every store is turned into and every CRM is fed from."""

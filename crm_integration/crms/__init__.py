@@ -1,0 +1,1 @@
+"""One folder per CRM, the same four files in each; nothing outside knows their names."""

@@ -1,0 +1,164 @@
+"""What every CRM adapter offers, and all that the sync engine knows of a CRM.
+
+Prevents the vendor's batch semantics from leaking into the ledger: whatever a vendor answers
+(207, 409 for all, 200 with an error inside), the engine sees one outcome per record. A CRM is a
+folder `crms/<crm>/` with `manifest.yaml`, `client.py` (`Client(access, gate)`), `adapter.py`
+(`Adapter(client)`) and `describe.py`.
+
+Object types are the engine's (`contact`, `product`, `order`, `refund`); the manifest says where
+each lands (a refund is a note in HubSpot). An adapter never sees a tenant or a database and
+never retries: that is the ledger's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from crm_integration.errors import RemoteError
+
+FieldValue = str | int | float | bool | None
+Purpose = Literal["live", "reconcile", "backfill"]
+
+
+@dataclass(frozen=True)
+class CrmAccess:
+    """Where the CRM is and how we may enter; `secrets` never appears in a repr."""
+
+    base_url: str
+    secrets: Mapping[str, str] = field(repr=False)
+    settings: Mapping[str, Any] = field(default_factory=lambda: dict[str, Any]())
+
+
+Gate = Callable[[str], None]
+"""Called with an endpoint class (`search`, `batch`, …) right before each HTTP call; it may wait
+for the account's budget, counts the call, and raises Transient when there is none left."""
+
+
+@dataclass(frozen=True)
+class CrmRecord:
+    """A record as the CRM holds it now. `key` is our key on it, None when it has none."""
+
+    record_id: str
+    key: str | None
+    fields: Mapping[str, FieldValue] = field(repr=False)
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Write:
+    """One record to write: only the fields that change.
+
+    `record_id` None creates (by our key, so that a repeated create is an update); otherwise the
+    record with this id is updated and, if `adopt`, given our key.
+    """
+
+    key: str
+    record_id: str | None
+    fields: Mapping[str, FieldValue] = field(repr=False)
+    adopt: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one write. Exactly one of `record` and `error` is set.
+
+    `record.fields` holds what the CRM gave back, as it normalised it. `status` is the HTTP
+    status that carried the answer; `answer` the record's own part of the body.
+    """
+
+    status: int
+    record: CrmRecord | None = None
+    error: RemoteError | None = None
+    created: bool = False
+    answer: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Association:
+    """`from_id` (of `from_type`) belongs to `to_id` (of `to_type`); CRM record ids."""
+
+    from_type: str
+    from_id: str
+    to_type: str
+    to_id: str
+
+
+@dataclass(frozen=True)
+class FieldNeed:
+    """A CRM field a mapping writes. `kind`: text, number, datetime, date, bool or enum."""
+
+    name: str
+    kind: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class CrmField:
+    """A field as the CRM describes it."""
+
+    name: str
+    kind: str
+    read_only: bool
+    unique: bool
+    options: tuple[str, ...] = ()
+
+
+class Adapter(Protocol):
+    """Reads and writes of one CRM account. Batches of any size: the adapter cuts them."""
+
+    def account_id(self) -> str:
+        """The account's own id (portal, org), asked from the CRM."""
+        ...
+
+    def prepare(self, object_type: str, needs: Sequence[FieldNeed]) -> None:
+        """Make sure our unique key field and our own custom fields exist (idempotent).
+
+        Raises DataRejected(field) when a mapping writes a field that exists neither in the CRM
+        nor among ours.
+        """
+        ...
+
+    def read(
+        self, object_type: str, record_ids: Sequence[str], fields: Sequence[str]
+    ) -> dict[str, CrmRecord]:
+        """Records by CRM id; ids that are gone are absent."""
+        ...
+
+    def find_by_key(
+        self, object_type: str, keys: Sequence[str], fields: Sequence[str]
+    ) -> dict[str, CrmRecord]:
+        """Records by our key; exact right after a write (no search index)."""
+        ...
+
+    def find_by_match(
+        self, object_type: str, match_field: str, values: Sequence[str], fields: Sequence[str]
+    ) -> dict[str, list[CrmRecord]]:
+        """Records that were there before us: value (case-folded) -> all records holding it."""
+        ...
+
+    def write(self, object_type: str, writes: Sequence[Write]) -> list[Outcome]:
+        """One outcome per write, in the order given. Never raises for a single bad record.
+
+        Raises NeedsReconnect, MissingScope and Transient when the whole account is concerned
+        and nothing of the call was written.
+        """
+        ...
+
+    def associate(self, associations: Sequence[Association]) -> list[RemoteError | None]:
+        """None for each that stands now (also when it stood before)."""
+        ...
+
+    def close(self) -> None:
+        """Give the connections back."""
+        ...
+
+
+class DescribeModule(Protocol):
+    """`crms/<crm>/describe.py`."""
+
+    def describe(self, client: Any, object_type: str) -> dict[str, CrmField]:
+        """All fields of the object type by name."""
+        ...

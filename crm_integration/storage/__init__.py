@@ -1,0 +1,1 @@
+"""Postgres: the embedded server, roles, URLs, tables and migrations."""

@@ -1,0 +1,121 @@
+"""The operating-system user the embedded server runs as, and the folders it may enter.
+
+Prevents two failures: Postgres refuses to run as root, and the usual way round (opening the
+parent folders to everyone) shows the data to every account of the machine. Parents are never
+changed; what the server owns is 0700.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crm_integration.errors import BadSetting, StorageError
+from crm_integration.storage.binaries import Programs
+
+_UNPRIVILEGED = "nobody"
+
+
+@dataclass(frozen=True)
+class ServerUser:
+    """User and group id of the server; `dropped` when we are root and must become it."""
+
+    uid: int
+    gid: int
+    dropped: bool
+
+    def run(self, command: Sequence[str | Path], *, timeout: float) -> subprocess.CompletedProcess[str]:
+        """Run a Postgres program as this user, with none of our environment's PG* variables."""
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if key in {"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR"}
+        }
+        environment |= {"LC_ALL": "C", "TZ": "UTC"}
+        who = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.dropped else {}
+        return subprocess.run(  # noqa: S603
+            [str(part) for part in command], capture_output=True, text=True, check=False,
+            cwd="/", env=environment, timeout=timeout, stdin=subprocess.DEVNULL, umask=0o077,
+            **who,
+        )
+
+    def own(self, path: Path) -> None:
+        if self.dropped:
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+
+def server_user(data: Path) -> ServerUser:
+    """Ourselves, or as root whoever owns the data folder already, or `nobody`."""
+    if os.geteuid() != 0:
+        return ServerUser(os.geteuid(), os.getegid(), dropped=False)
+    if data.exists() and data.stat().st_uid != 0:
+        owner = data.stat()
+        return ServerUser(owner.st_uid, owner.st_gid, dropped=True)
+    entry = pwd.getpwnam(_UNPRIVILEGED)
+    return ServerUser(entry.pw_uid, entry.pw_gid, dropped=True)
+
+
+def private_folder(folder: Path, user: ServerUser) -> None:
+    """Make `folder` 0700 and the server's own; refuses one that belongs to someone else.
+
+    Raises `StorageError`: in a shared temporary folder another account may have made it first.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), user.uid}:
+        raise StorageError(f"{folder} belongs to another user. Remove it and start again.")
+    user.own(folder)
+    folder.chmod(0o700)
+
+
+def prepare_home(home: Path, user: ServerUser) -> None:
+    """Create `home`; the server may pass through it, no other account may.
+
+    Raises `BadSetting` when a folder above it cannot be entered by the server's user.
+    """
+    if not home.exists():
+        home.mkdir(mode=0o700, parents=True)
+    if not user.dropped:
+        return
+    os.chown(home, -1, user.gid)
+    home.chmod((stat.S_IMODE(home.stat().st_mode) & 0o770) | 0o010)
+    for folder in home.parents:
+        if not _can_enter(folder, user):
+            raise BadSetting(
+                f"CRM_INTEGRATION_HOME: as root the database runs as the user "
+                f"{pwd.getpwuid(user.uid).pw_name}, who cannot enter {folder}. Use a folder such "
+                f"as /var/lib/crm_integration, or start as an ordinary user."
+            )
+
+
+def _can_enter(folder: Path, user: ServerUser) -> bool:
+    found = folder.stat()
+    if found.st_uid == user.uid:
+        return bool(found.st_mode & stat.S_IXUSR)
+    if found.st_gid == user.gid:
+        return bool(found.st_mode & stat.S_IXGRP)
+    return bool(found.st_mode & stat.S_IXOTH)
+
+
+def reachable_programs(programs: Programs, home: Path, user: ServerUser) -> Programs:
+    """`programs`, or a copy below `home` when they lie where the server's user cannot go.
+
+    A virtual environment below /root is the usual case. Call it under the start lock.
+    """
+    if not user.dropped or all(_can_enter(f, user) for f in (programs.folder, *programs.folder.parents)):
+        return programs
+    copy = home / f"postgres-{programs.version}"
+    if not copy.exists():
+        unfinished = home / f"{copy.name}.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(programs.folder.parent, unfinished, symlinks=True)
+        for path in (unfinished, *unfinished.rglob("*")):
+            user.own(path)
+        unfinished.rename(copy)
+    return Programs(copy / "bin", programs.version)

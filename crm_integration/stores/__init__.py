@@ -1,0 +1,1 @@
+"""One folder per store platform, the same five files in each; nothing outside knows their names."""

@@ -1,0 +1,187 @@
+"""What every store connector offers, and all that the engine knows of a store.
+
+Prevents the second platform from leaking into the engine: intake and sync are written against
+these shapes alone. A connector is a folder `stores/<platform>/` with
+
+- `manifest.yaml`   what can be declared (see `_registry.StoreManifest`)
+- `client.py`       `Client(access: StoreAccess)`: authenticated calls, vendor answers -> errors
+- `extract.py`      `check`, `pages`, `fetch` (signatures below)
+- `to_canonical.py` `to_canonical(object_type, payload, parent, context)`
+- `webhook.py`      `read_delivery(headers, body)`
+
+A connector never sees a tenant, a database or another connector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from crm_integration.canonical.model import StoreObject
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoreAccess:
+    """Where the store is and how we may enter; `secrets` never appears in a repr."""
+
+    base_url: str
+    secrets: Mapping[str, str] = field(repr=False)
+    settings: Mapping[str, Any] = field(default_factory=lambda: dict[str, Any]())
+
+
+@dataclass(frozen=True)
+class StoreAccount:
+    """The account's own identity, as the store states it, and what its answers leave out."""
+
+    account_id: str
+    currency: str
+    timezone: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Source time in `[start, end)`, whole UTC days."""
+
+    start: date
+    end: date
+
+
+@dataclass(frozen=True)
+class SourceObject:
+    """One object exactly as the store sent it.
+
+    `payload` is the object's own bytes cut out of the answer, never re-serialised.
+    `source_time` (UTC) is None where the store states none. `parent_id` names the object that
+    this one cannot be read without (a WooCommerce refund carries no currency: its order does).
+    """
+
+    object_type: str
+    source_id: str
+    source_time: datetime | None
+    payload: bytes
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A read by id said that the object does not exist (any more)."""
+
+    object_type: str
+    source_id: str
+
+
+@dataclass(frozen=True)
+class Unsplittable:
+    """A page that is not what the store's API promises; kept whole, with the reason."""
+
+    object_type: str
+    reason: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer of a listing.
+
+    `checkpoint` is opaque to the engine: handed back as `resume`, the listing goes on behind
+    this page, in another process too. `listed` is how many objects the store counts in the
+    whole listing, None where it cannot count.
+    """
+
+    objects: tuple[SourceObject, ...]
+    checkpoint: str
+    listed: int | None = None
+    unreadable: tuple[Unsplittable, ...] = ()
+
+
+@dataclass(frozen=True)
+class StoreContext:
+    """What a payload leaves out: the shop's currency and the connection's settings."""
+
+    currency: str
+    settings: Mapping[str, Any] = field(default_factory=lambda: dict[str, Any]())
+
+
+class Unreadable(ValueError):
+    """One payload cannot become canonical; `reason` is a stable code, `field` the JSON path.
+
+    The message carries no value of the payload.
+    """
+
+    def __init__(self, reason: str, *, field: str, fix: str) -> None:
+        super().__init__(f"{reason} at {field}: {fix}")
+        self.reason, self.field, self.fix = reason, field, fix
+
+
+class Client(Protocol):
+    """Authenticated calls to one store."""
+
+    def close(self) -> None:
+        """Give the connections back."""
+
+
+class ExtractModule(Protocol):
+    """`stores/<platform>/extract.py`."""
+
+    def check(self, client: Client) -> StoreAccount:
+        """Who answers with these credentials? Raises NeedsReconnect, MissingScope, Transient."""
+        ...
+
+    def pages(
+        self, client: Client, object_type: str, window: Window | None, resume: str | None
+    ) -> Iterator[Page]:
+        """Everything of a type whose source time lies in the window, and maybe more.
+
+        None: everything there is. Types in the manifest's `swept` have no filter at the store:
+        they are listed whole whatever the window. No object that exists during the whole
+        listing may be missed, whatever changes meanwhile; seeing one twice is allowed.
+        """
+        ...
+
+    def fetch(
+        self, client: Client, object_type: str, source_ids: Sequence[str]
+    ) -> Iterator[SourceObject | Gone]:
+        """Direct reads by id, in any order, each id answered once."""
+        ...
+
+
+class ToCanonicalModule(Protocol):
+    """`stores/<platform>/to_canonical.py`."""
+
+    def to_canonical(
+        self,
+        object_type: str,
+        payload: JsonObject,
+        parent: JsonObject | None,
+        context: StoreContext,
+    ) -> Iterable[StoreObject]:
+        """The canonical objects one raw record stands for (an order of a guest: two).
+
+        Pure: no I/O, no clock. Raises Unreadable for a payload that cannot be understood.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a webhook delivery is about, read from headers and body alone."""
+
+    topic: str
+    object_type: str | None
+    source_id: str | None
+    source_time: datetime | None
+    delivery_id: str | None
+    deleted: bool = False
+
+
+class WebhookModule(Protocol):
+    """`stores/<platform>/webhook.py`."""
+
+    def read_delivery(self, headers: Mapping[str, str], body: bytes) -> Delivery:
+        """Header names are lower-case. Raises Unreadable when nothing can be told."""
+        ...

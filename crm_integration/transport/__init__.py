@@ -1,0 +1,1 @@
+"""How bytes travel: one place makes HTTP clients, one place hides what must not be shown."""

@@ -1,0 +1,69 @@
+"""The only place that makes HTTP clients.
+
+Prevents calls that leave their host, hang for ever or run without TLS: no redirects are
+followed, every request has a bound, plain http is for loopback alone, and a client can only
+call the host it was made for.
+"""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import httpx
+
+from crm_integration.errors import BadInput, Permanent, Transient
+
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+"""Half of the shortest claim (ledger: 120 s) must be longer than one request."""
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and loopback addresses, where plain http is allowed."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def http_client(base_url: str, *, auth: httpx.Auth | None = None) -> httpx.Client:
+    """A client bound to one host. Raises BadInput for plain http off loopback."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if parts.scheme not in ("https", "http") or not host:
+        raise BadInput(f"{parts.scheme}://{host} is no web address: give https://host/path")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise BadInput(f"http://{host} would send credentials in the clear: use https")
+    return httpx.Client(base_url=base_url.rstrip("/") + "/", auth=auth, timeout=TIMEOUT)
+
+
+def send(client: httpx.Client, request: httpx.Request) -> httpx.Response:
+    """Send once, to the client's own host only. Raises Transient when no answer came."""
+    if request.url.host != client.base_url.host:
+        raise Permanent(f"a call to {request.url.host} was refused: not this connection's host")
+    try:
+        return client.send(request)
+    except httpx.TimeoutException as error:
+        raise Transient(f"{request.url.host} did not answer in time", code="timeout") from error
+    except httpx.TransportError as error:
+        raise Transient(
+            f"{request.url.host} could not be reached ({type(error).__name__})", code="unreachable"
+        ) from error
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds of a Retry-After header, given as a number or as a date; None without one."""
+    value = response.headers.get("retry-after")
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+        sent = parsedate_to_datetime(response.headers["date"])
+    except (ValueError, KeyError):
+        return None
+    return max(0.0, (when - sent).total_seconds())

@@ -14,7 +14,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,7 +66,7 @@ class EmbeddedServer:
 
     def __init__(self, home: Path, *, pg_bin: Path | None = None) -> None:
         """`home` is absolute; nothing is touched before `start`."""
-        self._home = home.absolute()
+        self._home = home.resolve()  # one spelling: socket and command line carry it
         self._pg_bin = pg_bin
         self._root = self._home / "postgres"
         self._data = self._root / "data"
@@ -80,7 +79,8 @@ class EmbeddedServer:
         if len(str(folder)) <= _LONGEST_SOCKET_FOLDER:
             return folder
         digest = hashlib.sha256(str(self._home).encode()).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"crm_integration-{os.geteuid()}-{digest}"
+        # Not tempfile.gettempdir(): TMPDIR differs between the processes that must meet here.
+        return Path("/tmp") / f"crm_integration-{digest}"  # noqa: S108
 
     @cached_property
     def _user(self) -> ServerUser:
@@ -132,15 +132,36 @@ class EmbeddedServer:
                 self._pg_ctl("stop", "-m", "fast")
 
     def _answers(self, codes: set[int]) -> bool:
-        command = [self.binary("pg_isready"), "-q", "-h", self.socket_dir, "-p", str(_PORT), "-t", "3"]
-        return self._user.run([*command, "-U", SUPERUSER, "-d", "postgres"], timeout=10).returncode in codes
+        command = [
+            self.binary("pg_isready"),
+            "-q",
+            "-h",
+            self.socket_dir,
+            "-p",
+            str(_PORT),
+            "-t",
+            "3",
+        ]
+        return (
+            self._user.run([*command, "-U", SUPERUSER, "-d", "postgres"], timeout=10).returncode
+            in codes
+        )
 
     def _create_data(self) -> None:
         if self._data.exists():
             return
         unfinished = self._root / "data.new"
         shutil.rmtree(unfinished, ignore_errors=True)
-        command = [self.binary("initdb"), "-D", unfinished, "-U", SUPERUSER, "-E", "UTF8", "--no-locale"]
+        command = [
+            self.binary("initdb"),
+            "-D",
+            unfinished,
+            "-U",
+            SUPERUSER,
+            "-E",
+            "UTF8",
+            "--no-locale",
+        ]
         made = self._user.run([*command, "--auth=trust", "--data-checksums"], timeout=120)
         if made.returncode != 0:
             raise StorageError(f"the database could not be created: {made.stderr.strip()[-500:]}")
@@ -177,17 +198,18 @@ class EmbeddedServer:
         return self._user.run(command, timeout=90)
 
     def _forget_stale_pid(self) -> None:
-        """Put aside a pid file whose number now belongs to another program.
+        """Remove a lock file whose number now belongs to another program.
 
         Postgres would refuse to start beside it. Its own shared-memory check still protects the
         data from a survivor of the old server.
         """
-        path = self._data / "postmaster.pid"
-        if not path.exists():
-            return
-        first = path.read_text().split("\n", 1)[0].strip()
-        if first.isdigit() and str(self._data) not in _command_line(int(first)):
-            path.unlink(missing_ok=True)
+        for path in (
+            self._data / "postmaster.pid",
+            self.socket_dir / f".s.PGSQL.{_PORT}.lock",
+        ):
+            pid = path.read_text().split("\n", 1)[0].strip() if path.exists() else ""
+            if pid.isdigit() and str(self._data) not in _command_line(int(pid)):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -30,7 +30,9 @@ class ServerUser:
     gid: int
     dropped: bool
 
-    def run(self, command: Sequence[str | Path], *, timeout: float) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: Sequence[str | Path], *, timeout: float
+    ) -> subprocess.CompletedProcess[str]:
         """Run a Postgres program as this user, with none of our environment's PG* variables."""
         environment = {
             key: value
@@ -40,8 +42,15 @@ class ServerUser:
         environment |= {"LC_ALL": "C", "TZ": "UTC"}
         who = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.dropped else {}
         return subprocess.run(  # noqa: S603
-            [str(part) for part in command], capture_output=True, text=True, check=False,
-            cwd="/", env=environment, timeout=timeout, stdin=subprocess.DEVNULL, umask=0o077,
+            [str(part) for part in command],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            env=environment,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            umask=0o077,
             **who,
         )
 
@@ -108,7 +117,9 @@ def reachable_programs(programs: Programs, home: Path, user: ServerUser) -> Prog
 
     A virtual environment below /root is the usual case. Call it under the start lock.
     """
-    if not user.dropped or all(_can_enter(f, user) for f in (programs.folder, *programs.folder.parents)):
+    if not user.dropped or all(
+        _can_enter(f, user) for f in (programs.folder, *programs.folder.parents)
+    ):
         return programs
     copy = home / f"postgres-{programs.version}"
     if not copy.exists():

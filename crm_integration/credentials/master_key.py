@@ -1,0 +1,75 @@
+"""Where the master key comes from: the environment, a named file, or a file made on a laptop.
+
+Prevents a start on a machine where the key is missing from quietly making a second key, and a
+key file that others can read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from pathlib import Path
+
+from crm_integration.errors import BadSetting
+from crm_integration.settings import Settings
+from crm_integration.storage.sealing import MasterKey
+
+KEY_BYTES = 32
+
+
+def master_key(settings: Settings) -> MasterKey:
+    """The master key. On the embedded server a key file is made on first use (mode 0600).
+
+    Raises BadSetting when the key is malformed, its file is readable by others, or none is set
+    although the database is not the embedded one.
+    """
+    if settings.master_key is not None:
+        text = settings.master_key.get_secret_value()
+        return MasterKey(_decode(text, "CRM_INTEGRATION_MASTER_KEY"))
+    if settings.master_key_file is not None:
+        return MasterKey(_read(settings.master_key_file))
+    if settings.app_url is not None:
+        raise BadSetting(
+            "no master key: set CRM_INTEGRATION_MASTER_KEY (base64 of 32 random bytes) or "
+            "CRM_INTEGRATION_MASTER_KEY_FILE; a database of your own never gets a generated one"
+        )
+    return MasterKey(_read_or_make(settings.home / "master.key"))
+
+
+def _decode(text: str, source: str) -> bytes:
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadSetting(
+            f"{source} is not base64; make one with: openssl rand -base64 32"
+        ) from error
+    if len(key) != KEY_BYTES:
+        raise BadSetting(f"{source} holds {len(key)} bytes instead of {KEY_BYTES}")
+    return key
+
+
+def _read(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode & 0o077
+        text = path.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"the master key file {path} cannot be read: {error}") from error
+    if mode:
+        raise BadSetting(f"the master key file {path} is open to others: run chmod 600 {path}")
+    return _decode(text, str(path))
+
+
+def _read_or_make(path: Path) -> bytes:
+    """Made with O_EXCL so that two first starts at once agree on one key."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n", "ascii")
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return _read(path)
+    finally:
+        draft.unlink()
+    return _read(path)

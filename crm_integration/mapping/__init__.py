@@ -1,0 +1,1 @@
+"""Versioned rules from the canonical model to CRM fields, with an owner for every field."""

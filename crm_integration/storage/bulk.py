@@ -1,0 +1,44 @@
+"""Many rows at once: COPY into a temporary table, then one statement from there.
+
+Prevents the insert per record (9 to 20 times slower, platform-facts) and the COPY that row
+level security refuses: the temporary table has no policy, the INSERT … SELECT passes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Column, Connection, MetaData, Table
+from sqlalchemy.schema import CreateTable
+
+_numbers = count()
+
+
+def stage(
+    connection: Connection,
+    target: Table,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+) -> Table:
+    """A temporary table of `columns` (types as in `target`) filled by COPY; gone at commit.
+
+    Rows are tuples in the order of `columns`.
+    """
+    staged = Table(
+        f"staged_{target.name}_{next(_numbers)}",
+        MetaData(),
+        *(Column(name, target.c[name].type) for name in columns),
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DROP",
+    )
+    connection.execute(CreateTable(staged))
+    raw = connection.connection.driver_connection
+    assert raw is not None  # the pool always holds a live driver connection here
+    quoted = connection.dialect.identifier_preparer.format_table(staged)
+    with raw.cursor() as cursor, cursor.copy(f"COPY {quoted} FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+    connection.exec_driver_sql(f"ANALYZE {quoted}")
+    return staged

@@ -1,0 +1,60 @@
+"""SQLAlchemy engines, one per URL and process.
+
+Prevents a forked process from talking over its parent's sockets (two conversations in one
+stream), and a forgotten statement from holding locks for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+
+APPLICATION = "crm_integration"
+STATEMENT_TIMEOUT_MS = 600_000  # ten minutes: above the longest bulk upsert, below a night
+_engines: dict[tuple[str, int, int], Engine] = {}
+_guard = threading.Lock()
+
+
+def engine_for(url: str, *, pool_size: int = 5) -> Engine:
+    """The engine of `url` in this process: UTC session, statements end after ten minutes.
+
+    A URL's own `options` and `application_name` come after ours and so prevail.
+    """
+    key = (url, pool_size, os.getpid())
+    with _guard:
+        if key not in _engines:
+            _engines[key] = _create(url, pool_size)
+        return _engines[key]
+
+
+def dispose_engines() -> None:
+    """Close this process's pooled connections, for tests and before databases are dropped."""
+    with _guard:
+        for key in [key for key in _engines if key[2] == os.getpid()]:
+            _engines.pop(key).dispose()
+
+
+def _create(url: str, pool_size: int) -> Engine:
+    own = make_url(url).query.get("options", "")
+    options = (
+        f"-c TimeZone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS} "
+        f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS} "
+        f"{own if isinstance(own, str) else ' '.join(own)}"
+    )
+    arguments = {"options": options.strip()}
+    if "application_name" not in make_url(url).query:
+        arguments["application_name"] = APPLICATION
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        connect_args=arguments,
+    )
+
+
+# A fork may happen while another thread holds the guard; the child starts with a free one.
+os.register_at_fork(after_in_child=lambda: globals().update(_guard=threading.Lock()))

@@ -1,0 +1,96 @@
+"""What arrived: the drop table with its queue, raw records, and how far each listing has come."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from crm_integration.storage.tables.metadata import metadata, tenant_table
+
+
+def _connection_key() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["tenant_id", "connection_id"], ["connections.tenant_id", "connections.connection_id"]
+    )
+
+
+webhook_drop = tenant_table(
+    "webhook_drop",
+    Column("drop_id", Uuid, primary_key=True),
+    Column("connection_id", Text, nullable=False),
+    Column("received_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("headers", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    _connection_key(),
+)
+
+# The queue is narrow and leads with what a claim sorts by; rows live for moments.
+webhook_queue = Table(
+    "webhook_queue",
+    metadata,
+    Column("lane", SmallInteger, primary_key=True),
+    Column("ready_at", DateTime(timezone=True), server_default=func.now(), primary_key=True),
+    Column("drop_id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("tries", SmallInteger, nullable=False, server_default=text("0")),
+    info={"queue": True},
+)
+
+raw_records = tenant_table(
+    "raw_records",
+    Column("raw_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("uid", Uuid, nullable=False),
+    Column("connection_id", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("source_id", Text, nullable=False),
+    Column("parent_id", Text),
+    Column("source_time", DateTime(timezone=True), nullable=False),
+    Column("observation", SmallInteger, nullable=False),
+    Column("received_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("seen_again", Integer, nullable=False, server_default=text("0")),
+    Column("outcome", Text),
+    Column("flags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("run_id", Text, nullable=False),
+    _connection_key(),
+)
+Index(
+    "ix_raw_records_object",
+    raw_records.c.tenant_id,
+    raw_records.c.connection_id,
+    raw_records.c.object_type,
+    raw_records.c.source_id,
+    raw_records.c.raw_id.desc(),
+)
+Index("ix_raw_records_day", raw_records.c.tenant_id, raw_records.c.object_type, raw_records.c.day)
+
+cursors = tenant_table(
+    "cursors",
+    Column("connection_id", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("listing", Text, primary_key=True),
+    Column("checkpoint", Text),
+    Column("done", Boolean, nullable=False, server_default=text("false")),
+    Column("listed", Integer),
+    Column("updated_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    _connection_key(),
+)

@@ -1,0 +1,81 @@
+"""Verdicts of rules, rows kept back, and holds that stop writes of one tenant x object type."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from crm_integration.storage.tables.metadata import tenant_table
+
+verdicts = tenant_table(
+    "verdicts",
+    Column("verdict_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("entity", Text, nullable=False),
+    Column("check_name", Text, nullable=False),
+    Column("window_start", Date, nullable=False),
+    Column("window_end", Date, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("highest_raw_id", BigInteger, nullable=False),
+    Column("rules_version", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("decided_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+)
+Index(
+    "ix_verdicts_window",
+    verdicts.c.tenant_id,
+    verdicts.c.entity,
+    verdicts.c.window_start,
+    verdicts.c.verdict_id.desc(),
+)
+
+quarantine = tenant_table(
+    "quarantine",
+    Column("connection_id", Text, primary_key=True),
+    Column("entity", Text, primary_key=True),
+    Column("source_id", Text, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("raw_id", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("fix", Text, nullable=False),
+    Column("rules_version", Text, nullable=False),
+    Column("since", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("released_at", DateTime(timezone=True)),
+    Column("run_id", Text, nullable=False),
+)
+
+holds = tenant_table(
+    "holds",
+    Column("hold_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("object_type", Text, nullable=False),
+    Column("check_name", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("fix", Text, nullable=False),
+    Column("records", Integer, nullable=False, server_default=text("0")),
+    Column("opened_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("released_at", DateTime(timezone=True)),
+    Column("released_by", Text),
+)
+Index(
+    "uq_holds_open",
+    holds.c.tenant_id,
+    holds.c.object_type,
+    holds.c.check_name,
+    unique=True,
+    postgresql_where=holds.c.released_at.is_(None),
+)

@@ -1,0 +1,123 @@
+"""What goes to the CRM: the ledger, its attempts, the bindings, and the calls' budgets."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from crm_integration.storage.tables.metadata import metadata, tenant_table
+
+ledger = tenant_table(
+    "ledger",
+    Column("connection_id", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("object_id", Uuid, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("desired", LargeBinary, nullable=False),
+    Column("desired_digest", LargeBinary, nullable=False),
+    Column("desired_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("source_time", DateTime(timezone=True), nullable=False),
+    Column("raw_id", BigInteger, nullable=False),
+    Column("mapping_id", Text, nullable=False),
+    Column("mapping_digest", Text, nullable=False),
+    Column("rules_version", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("needs", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
+    Column("sending", LargeBinary),
+    Column("sending_digest", LargeBinary),
+    Column("claim_id", Uuid),
+    Column("claim_expires_at", DateTime(timezone=True)),
+    Column("written_digest", LargeBinary),
+    Column("written_at", DateTime(timezone=True)),
+    Column("written_mapping_id", Text),
+    Column("written_run_id", Text),
+    Column("associated", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("next_try_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("waiting_since", DateTime(timezone=True)),
+)
+Index(
+    "ix_ledger_due",
+    ledger.c.tenant_id,
+    ledger.c.connection_id,
+    ledger.c.object_type,
+    ledger.c.next_try_at,
+    postgresql_where=ledger.c.state.in_(("pending", "retry", "unknown", "in_flight", "parked")),
+)
+
+bindings = tenant_table(
+    "bindings",
+    Column("connection_id", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("object_id", Uuid, primary_key=True),
+    Column("crm_record_id", Text, nullable=False),
+    Column("adopted", Boolean, nullable=False),
+    Column("given_back", LargeBinary, nullable=False),
+    Column("bound_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+)
+# Two canonical objects on one CRM record would overwrite each other for ever.
+Index(
+    "uq_bindings_record",
+    bindings.c.tenant_id,
+    bindings.c.connection_id,
+    bindings.c.object_type,
+    bindings.c.crm_record_id,
+    unique=True,
+)
+
+attempts = tenant_table(
+    "attempts",
+    Column("attempt_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("uid", Uuid, nullable=False),
+    Column("connection_id", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Uuid, nullable=False),
+    Column("claim_id", Uuid, nullable=False),
+    Column("at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("code", Text),
+    Column("mapping_id", Text, nullable=False),
+    Column("retry_policy", SmallInteger, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("exchange", LargeBinary),
+)
+Index(
+    "ix_attempts_object",
+    attempts.c.tenant_id,
+    attempts.c.connection_id,
+    attempts.c.object_type,
+    attempts.c.object_id,
+)
+
+# Shared by all processes and by all tenants on one metered account: no tenant column.
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("side", Text, primary_key=True),
+    Column("platform", Text, primary_key=True),
+    Column("account", LargeBinary, primary_key=True),
+    Column("endpoint_class", Text, primary_key=True),
+    Column("tokens", Double, nullable=False),
+    Column("refilled_at", DateTime(timezone=True), nullable=False),
+    Column("calls", BigInteger, nullable=False, server_default=text("0")),
+    info={"shared": True},
+)

@@ -1,0 +1,213 @@
+"""Lists what changes while it is listed: by time, never by page numbers over a moving set.
+
+Prevents the loss seen on a real shop: 100 orders, two edited after page 1, and two others were
+never seen. `modified_after` is strictly after and in whole seconds, so every request starts one
+second before the last seen one and what was seen is left out. Only where one second holds a
+full page are page numbers used, and then again and again until a pass brings nothing new.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta
+from typing import cast
+
+from crm_integration.errors import BadInput, Permanent
+from crm_integration.stores._contract import Page, SourceObject, Unsplittable, Window
+from crm_integration.stores.woocommerce.client import Client
+from crm_integration.stores.woocommerce.cutting import NotSplittable, split
+
+PER_PAGE = 100
+"""The most a shop allows; 101 is a 400."""
+_SECOND = timedelta(seconds=1)
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Where one type is listed and by which time: the names of the shop's parameters."""
+
+    object_type: str
+    path: str
+    orderby: str
+    after: str
+    before: str
+
+    def params(self, place: _Place, window: Window | None) -> dict[str, str]:
+        """Query of one request. With dates_are_gmt no zone may be given: it would be converted."""
+        params = {
+            "orderby": self.orderby,
+            "order": "asc",
+            "dates_are_gmt": "true",
+            "per_page": str(place.size),
+            "page": str(place.page),
+            self.after: _stamp(place.moment),
+        }
+        if window is not None:
+            params[self.before] = f"{window.end.isoformat()}T00:00:00"
+        return params
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the listing stands; as JSON it is the checkpoint.
+
+    `after` is exclusive, in seconds since 1970. `fresh`: this pass over the pages brought
+    something new, so one more pass is due. `size` is 1 while a broken page is taken apart.
+    """
+
+    after: int
+    page: int = 1
+    size: int = PER_PAGE
+    fresh: bool = False
+    done: bool = False
+    listed: int | None = None
+
+    @property
+    def moment(self) -> datetime:
+        return _FIRST + timedelta(seconds=self.after)
+
+
+@dataclass
+class _Seen:
+    """What this process has read of the seconds that may be read again.
+
+    `moments`: id -> time; `contents`: id -> in-process hash. A new content at the same time is
+    handed on but is no progress: products list their related ids in random order.
+    """
+
+    moments: dict[str, datetime | None] = field(default_factory=dict[str, datetime | None])
+    contents: dict[str, int] = field(default_factory=dict[str, int])
+
+    def sift(self, objects: list[SourceObject]) -> tuple[list[SourceObject], bool]:
+        """Those not handed on yet, and whether any is progress."""
+        unseen: list[SourceObject] = []
+        progress = False
+        for item in objects:
+            known = item.source_id in self.moments
+            moved = not known or self.moments[item.source_id] != item.source_time
+            content = hash(item.payload)
+            if moved or self.contents[item.source_id] != content:
+                unseen.append(item)
+            progress |= moved
+            self.moments[item.source_id] = item.source_time
+            self.contents[item.source_id] = content
+        return unseen, progress
+
+    def forget(self, until: datetime) -> None:
+        """Drop what no request will bring again (times up to `until`)."""
+        for source_id, moment in list(self.moments.items()):
+            if moment is not None and moment <= until:
+                del self.moments[source_id], self.contents[source_id]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """One page read: what is new of it, and what it says about the place."""
+
+    unseen: list[SourceObject]
+    strange: list[Unsplittable]
+    last: datetime | None
+    full: bool
+    progress: bool
+    broken: bool = False
+
+
+def keyset_pages(
+    client: Client, listing: Listing, window: Window | None, resume: str | None
+) -> Iterator[Page]:
+    """Everything of the listing in the window. The last page is empty and says so.
+
+    Raises BadInput for a checkpoint of another making, Permanent for a shop that repeats itself.
+    """
+    place, seen = _start(window, resume), _Seen()
+    while not place.done:
+        answer, place = _read(client, listing, window, place, seen)
+        following = _next(place, answer)
+        if following.after > place.after:
+            seen.forget(following.moment)
+        place = following
+        if answer.unseen or answer.strange or place.done:
+            yield Page(
+                objects=tuple(answer.unseen),
+                checkpoint=json.dumps(asdict(place)),
+                listed=place.listed,
+                unreadable=tuple(answer.strange),
+            )
+
+
+def _read(
+    client: Client, listing: Listing, window: Window | None, place: _Place, seen: _Seen
+) -> tuple[_Answer, _Place]:
+    response = client.get(listing.path, listing.params(place, window))
+    if place.listed is None:
+        total = response.headers.get("x-wp-total", "")
+        place = replace(place, listed=int(total) if total.isdigit() else None)
+    try:
+        objects, strange = split(listing.object_type, response.content)
+    except NotSplittable as error:
+        whole = Unsplittable(listing.object_type, error.reason, response.content)
+        return _Answer([], [whole], None, full=False, progress=False, broken=True), place
+    count = len(objects) + len(strange)
+    if count > place.size:
+        raise Permanent(f"the shop sent {count} {listing.path} where {place.size} were asked for")
+    moments = [item.source_time for item in objects if item.source_time is not None]
+    unseen, progress = seen.sift(objects)
+    if place.page > 1 and count == place.size and not (progress or strange or place.fresh):
+        _refuse_endless(place, len(seen.moments))
+    last = max(moments, default=None)
+    return _Answer(unseen, strange, last, full=count == place.size, progress=progress), place
+
+
+def _next(place: _Place, answer: _Answer) -> _Place:
+    if answer.broken:
+        return _around(place)
+    fresh = place.fresh or answer.progress
+    beyond = answer.last is not None and answer.last - _SECOND > place.moment
+    if place.page == 1 and beyond and answer.last is not None:
+        return replace(place, after=_seconds(answer.last) - 1, size=PER_PAGE, fresh=False)
+    if answer.full and not beyond:
+        return replace(place, page=place.page + 1, fresh=fresh)
+    if fresh:
+        return replace(place, page=1, size=PER_PAGE, fresh=False)
+    if beyond:
+        return replace(place, after=place.after + 1, page=1, size=PER_PAGE, fresh=False)
+    return replace(place, done=True)
+
+
+def _around(place: _Place) -> _Place:
+    """A page that is no list is read again row by row; a row that is none is passed over."""
+    if place.size > 1:
+        return replace(place, size=1, page=(place.page - 1) * place.size + 1)
+    return replace(place, page=place.page + 1)
+
+
+def _refuse_endless(place: _Place, seen: int) -> None:
+    if place.page * place.size > seen + 2 * PER_PAGE:
+        raise Permanent("the shop repeats the same page for every page number: listing stopped")
+
+
+def _start(window: Window | None, resume: str | None) -> _Place:
+    if resume is not None:
+        return _from_checkpoint(resume)
+    if window is None:
+        return _Place(after=-1)
+    return _Place(after=_seconds(datetime.combine(window.start, time(), UTC)) - 1)
+
+
+def _from_checkpoint(text: str) -> _Place:
+    try:
+        stored = json.loads(text)
+        return _Place(**cast(dict[str, int], stored))
+    except (ValueError, TypeError) as error:
+        raise BadInput("this checkpoint was not made by this listing: start it anew") from error
+
+
+def _seconds(moment: datetime) -> int:
+    return int((moment - _FIRST).total_seconds())
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S")

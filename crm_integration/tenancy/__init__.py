@@ -1,0 +1,1 @@
+"""Merchants, their accounts, and the walls between them."""

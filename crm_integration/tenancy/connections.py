@@ -1,0 +1,102 @@
+"""Connections: one configured store or CRM account of a tenant.
+
+Prevents the wrong account from being written to: the account's own id is stored when the
+connection is made, belongs to one tenant only, and is compared before the first call of a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from crm_integration.audit import trail
+from crm_integration.credentials import vault
+from crm_integration.errors import BadInput, NotFound
+from crm_integration.storage.tables.tenancy import connections
+from crm_integration.tenancy.scope import TenantScope
+
+Side = Literal["store", "crm"]
+
+
+@dataclass(frozen=True)
+class StoredConnection:
+    """A connection as kept; secrets are asked for when a client is opened."""
+
+    connection_id: str
+    side: Side
+    platform: str
+    base_url: str
+    account_id: str
+    currency: str | None = None
+    timezone: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=lambda: dict[str, Any]())
+
+
+def save_connection(
+    scope: TenantScope,
+    connection: StoredConnection,
+    secrets: Mapping[str, str],
+    *,
+    actor: str,
+) -> None:
+    """Keep a connection and its secrets, replacing an earlier state of the same connection.
+
+    Raises BadInput when the account belongs to another tenant or another connection.
+    """
+    values = {name: getattr(connection, name) for name in _COLUMNS}
+    statement = insert(connections).values(tenant_id=scope.tenant, **values)
+    try:
+        scope.connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[connections.c.tenant_id, connections.c.connection_id],
+                set_={name: statement.excluded[name] for name in _COLUMNS[1:]},
+            )
+        )
+    except IntegrityError as error:
+        raise BadInput(
+            f"this {connection.platform} account is connected already: one account belongs to "
+            "one tenant; disconnect it there first"
+        ) from error
+    vault.store_secrets(scope, connection.connection_id, secrets)
+    trail.record(
+        scope,
+        actor=actor,
+        action="connection.save",
+        subject=connection.connection_id,
+        platform=connection.platform,
+    )
+
+
+def connections_of(scope: TenantScope, side: Side) -> tuple[StoredConnection, ...]:
+    """All connections of one side, by id."""
+    rows = scope.connection.execute(
+        select(*(connections.c[name] for name in _COLUMNS))
+        .where(connections.c.side == side)
+        .order_by(connections.c.connection_id)
+    )
+    return tuple(StoredConnection(**row) for row in rows.mappings())
+
+
+def crm_connection(scope: TenantScope) -> StoredConnection:
+    """The tenant's CRM account. Raises NotFound when none is connected."""
+    found = connections_of(scope, "crm")
+    if not found:
+        raise NotFound(f"tenant {scope.tenant} has no CRM: connect one first")
+    return found[0]
+
+
+_COLUMNS = (
+    "connection_id",
+    "side",
+    "platform",
+    "base_url",
+    "account_id",
+    "currency",
+    "timezone",
+    "settings",
+)

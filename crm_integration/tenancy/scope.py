@@ -1,0 +1,71 @@
+"""TenantScope: the only way to tenant data.
+
+Prevents the query that forgets its tenant: a scope is one transaction of role `crm_app` with
+`app.tenant_id` set for this transaction only (a session-level SET leaks through a pool), and
+row level security hides everything else. There is no global tenant.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine, func, select
+
+from crm_integration.errors import NotFound
+from crm_integration.storage.sealing import MasterKey, TenantKeys
+from crm_integration.storage.tables.tenancy import tenants
+
+
+@dataclass(frozen=True)
+class TenantScope:
+    """One tenant, one transaction, that tenant's keys. First parameter of all that touches data."""
+
+    tenant: str
+    connection: Connection = field(repr=False)
+    keys: TenantKeys = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Tenancy:
+    """Opens scopes. One per process; keys are unwrapped once and kept in memory."""
+
+    engine: Engine = field(repr=False)
+    master: MasterKey = field(repr=False)
+    _keys: dict[str, TenantKeys] = field(
+        default_factory=lambda: dict[str, TenantKeys](), repr=False
+    )
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @contextmanager
+    def scope(self, tenant: str) -> Iterator[TenantScope]:
+        """A transaction inside the tenant's walls; commits at the end, rolls back on an error.
+
+        Raises NotFound for a tenant that does not exist.
+        """
+        with self.engine.begin() as connection:
+            enter_walls(connection, tenant)
+            yield TenantScope(tenant, connection, self._keys_of(connection, tenant))
+
+    def _keys_of(self, connection: Connection, tenant: str) -> TenantKeys:
+        with self._lock:
+            if tenant not in self._keys:
+                self._keys[tenant] = self._unwrap(connection, tenant)
+            return self._keys[tenant]
+
+    def _unwrap(self, connection: Connection, tenant: str) -> TenantKeys:
+        row = connection.execute(
+            select(tenants.c.key_version, tenants.c.wrapped_keys).where(
+                tenants.c.tenant_id == tenant
+            )
+        ).one_or_none()
+        if row is None:
+            raise NotFound(f"there is no tenant {tenant!r}; see: crm-integration tenant list")
+        return self.master.unwrap(tenant, row.key_version, row.wrapped_keys)
+
+
+def enter_walls(connection: Connection, tenant: str) -> None:
+    """Set the tenant for this transaction only; the policies compare every row with it."""
+    connection.execute(select(func.set_config("app.tenant_id", tenant, True)))

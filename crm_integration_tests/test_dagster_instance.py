@@ -1,0 +1,102 @@
+"""The instance that dagster.yaml describes: it loads, and its events reach Postgres."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from sqlalchemy import create_engine, text
+
+from crm_integration.storage.urls import DatabaseUrls
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def instance(
+    urls: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DagsterInstance]:
+    from dagster import DagsterInstance
+
+    home = tmp_path_factory.mktemp("dagster")
+    shutil.copy(ROOT / "dagster.yaml", home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRM_INTEGRATION_DAGSTER_URL", urls.dagster)
+        with DagsterInstance.from_config(str(home)) as loaded:
+            yield loaded
+
+
+def test_a_run_leaves_its_events_in_the_event_log(
+    instance: DagsterInstance, urls: DatabaseUrls
+) -> None:
+    """A URL without a driver once let runs end green while not one event was kept."""
+    from dagster import job, op
+
+    @op
+    def look() -> int:
+        return 1
+
+    @job
+    def tiny() -> None:
+        look()
+
+    result = tiny.execute_in_process(instance=instance)
+
+    assert result.success
+    engine = create_engine(urls.dagster)
+    with engine.connect() as connection:
+        kinds = connection.execute(
+            text("select dagster_event_type from event_logs where run_id = :run"),
+            {"run": result.run_id},
+        ).scalars()
+        assert {"PIPELINE_START", "STEP_SUCCESS", "PIPELINE_SUCCESS"} <= set(kinds)
+    engine.dispose()
+
+
+def test_a_crashed_worker_is_run_again_and_a_failed_record_is_not(
+    instance: DagsterInstance,
+) -> None:
+    """Retrying whole runs for failed records would repeat what the ledger retries already."""
+    assert instance.run_retries_enabled
+    assert instance.run_retries_max_retries == 1
+    assert instance.run_retries_retry_on_asset_or_op_failure is False
+
+
+def test_cancelled_runs_give_their_places_back(instance: DagsterInstance) -> None:
+    """Places of cancelled runs stayed taken until everything waited for ever."""
+    assert instance.run_monitoring_enabled
+    assert instance.run_monitoring_settings["free_slots_after_run_end_seconds"] == 60
+    assert instance.run_monitoring_max_resume_run_attempts == 0
+
+
+def test_a_backfill_cannot_take_every_place(instance: DagsterInstance) -> None:
+    """A backfill of a year once kept live runs waiting for hours."""
+    config = instance.get_concurrency_config().run_queue_config
+    assert config is not None
+    assert config.max_concurrent_runs == 10
+    assert config.tag_concurrency_limits == [
+        {"key": "crm_integration/purpose", "value": "backfill", "limit": 2}
+    ]
+    assert instance.run_coordinator.dequeue_interval_seconds == 1  # type: ignore[attr-defined]
+
+
+def test_nothing_is_sent_home(instance: DagsterInstance) -> None:
+    """Telemetry would tell an outside party about a merchant's data platform."""
+    assert instance.telemetry_enabled is False
+
+
+def test_the_workspace_names_the_location_as_the_project_does() -> None:
+    """Two names for one code location make Dagster show it twice, once broken."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())
+    (entry,) = workspace["load_from"]
+    assert entry["python_module"]["location_name"] == project["code_location_name"]
+    assert entry["python_module"]["module_name"] == f"{project['root_module']}.definitions"

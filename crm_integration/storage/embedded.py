@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ _PORT = 5432  # only part of the socket's file name: nothing listens on the netw
 _LONGEST_SOCKET_FOLDER = 90  # sun_path holds 104 bytes on macOS, 108 on Linux, with the file name
 _START_SECONDS = 15.0  # after kill -9 old backends may hold the shared memory for some seconds
 _LOCK_SECONDS = 60.0
+_PLAIN = re.compile(r"[\w./-]+", re.ASCII)
 _LOG_BYTES = 10_000_000
 
 # Statements, details and errors of clients stay out of the log: they may quote personal data.
@@ -74,9 +76,10 @@ class EmbeddedServer:
 
     @cached_property
     def socket_dir(self) -> Path:
-        """Folder of the server's socket, 0700 and at most 90 characters long."""
+        """Folder of the server's socket, 0700 and at most 90 plain characters long."""
         folder = self._root / "run"
-        if len(str(folder)) <= _LONGEST_SOCKET_FOLDER:
+        # Plain, because Postgres and libpq read a comma in it as a list, each quoting its own way.
+        if len(str(folder)) <= _LONGEST_SOCKET_FOLDER and _PLAIN.fullmatch(str(folder)):
             return folder
         digest = hashlib.sha256(str(self._home).encode()).hexdigest()[:12]
         # Not tempfile.gettempdir(): TMPDIR differs between the processes that must meet here.
@@ -170,10 +173,8 @@ class EmbeddedServer:
         unfinished.rename(self._data)
 
     def _configure(self) -> None:
-        # The folder is one item of a list: double quotes keep a comma, doubled single quotes a '.
-        folder = '"' + str(self.socket_dir).replace("'", "''") + '"'
         path = self._data / "crm_integration.conf"
-        path.write_text(_CONFIGURATION.format(port=_PORT, socket_dir=folder))
+        path.write_text(_CONFIGURATION.format(port=_PORT, socket_dir=self.socket_dir))
         path.chmod(0o600)
         self._user.own(path)
         if self.server_log.exists() and self.server_log.stat().st_size > _LOG_BYTES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -20,6 +21,7 @@ from crm_integration.errors import BadSetting, StorageError
 from crm_integration.storage.binaries import Programs
 
 _UNPRIVILEGED = "nobody"
+_SHELL = re.compile(r'["$`\\\n]')
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,6 @@ class ServerUser:
             if key in {"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR"}
         }
         environment |= {"LC_ALL": "C", "TZ": "UTC"}
-        who = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.dropped else {}
         return subprocess.run(  # noqa: S603
             [str(part) for part in command],
             capture_output=True,
@@ -51,7 +52,9 @@ class ServerUser:
             timeout=timeout,
             stdin=subprocess.DEVNULL,
             umask=0o077,
-            **who,
+            user=self.uid if self.dropped else None,
+            group=self.gid if self.dropped else None,
+            extra_groups=[] if self.dropped else None,
         )
 
     def own(self, path: Path) -> None:
@@ -86,8 +89,14 @@ def private_folder(folder: Path, user: ServerUser) -> None:
 def prepare_home(home: Path, user: ServerUser) -> None:
     """Create `home`; the server may pass through it, no other account may.
 
-    Raises `BadSetting` when a folder above it cannot be entered by the server's user.
+    Raises `BadSetting` when a folder above it cannot be entered by the server's user, or when
+    its name holds what a shell would read: pg_ctl starts the server through one.
     """
+    if _SHELL.search(str(home)):
+        raise BadSetting(
+            "CRM_INTEGRATION_HOME: the folder's name holds one of \" $ ` \\ or a line break. "
+            "Choose another folder."
+        )
     if not home.exists():
         home.mkdir(mode=0o700, parents=True)
     if not user.dropped:
@@ -122,11 +131,19 @@ def reachable_programs(programs: Programs, home: Path, user: ServerUser) -> Prog
     ):
         return programs
     copy = home / f"postgres-{programs.version}"
+    install = programs.folder.parent
     if not copy.exists():
         unfinished = home / f"{copy.name}.new"
         shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(programs.folder.parent, unfinished, symlinks=True)
+        # A repaired wheel's programs look for their libraries three folders up, in a sibling of
+        # the package: both go along, in the same places.
+        package = install.parent
+        libraries = package.with_name(f"{package.name}.libs")
+        shutil.copytree(install, unfinished / package.name / install.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
         for path in (unfinished, *unfinished.rglob("*")):
             user.own(path)
+        unfinished.chmod(0o700)
         unfinished.rename(copy)
-    return Programs(copy / "bin", programs.version)
+    return Programs(copy / install.parent.name / install.name / "bin", programs.version)

@@ -119,7 +119,8 @@ orders = tenant_table(
     Column("source_id", Text, nullable=False),
     Column("number", Text, nullable=False),
     Column("customer_id", Uuid, nullable=False),
-    Column("is_guest", Boolean, nullable=False),
+    Column("customer_kind", Text, nullable=False),
+    Column("customer_source_id", Text, nullable=False),
     Column("placed_at", DateTime(timezone=True), nullable=False),
     Column("paid_at", DateTime(timezone=True)),
     Column("cancelled_at", DateTime(timezone=True)),
@@ -139,6 +140,7 @@ orders = tenant_table(
     *_version_columns(),
 )
 Index("ix_orders_customer", orders.c.tenant_id, orders.c.customer_id)
+Index("ix_orders_source", orders.c.tenant_id, orders.c.connection_id, orders.c.source_id)
 
 order_lines = tenant_table(
     "order_lines",
@@ -163,6 +165,8 @@ refunds = tenant_table(
     Column("order_source_id", Text),
     Column("order_id", Uuid),
     Column("customer_id", Uuid),
+    Column("customer_kind", Text),
+    Column("customer_source_id", Text),
     Column("refunded_at", DateTime(timezone=True), nullable=False),
     Column("currency", Text, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),

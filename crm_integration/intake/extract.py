@@ -1,0 +1,240 @@
+"""Listings: everything a store holds of a type in a window, page by page, kept as it comes.
+
+Prevents a kill in mid-page from costing a row or a whole backfill: the page's raw records and
+the place in the listing are committed together, and the next run goes on behind that page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_integration.credentials import vault
+from crm_integration.errors import NeedsReconnect
+from crm_integration.intake.raw_reading import missing_parents
+from crm_integration.intake.raw_records import Kept, Observation, keep
+from crm_integration.storage.tables.intake import cursors
+from crm_integration.stores._contract import (
+    Client,
+    Page,
+    SourceObject,
+    StoreAccess,
+    StoreContext,
+    Window,
+)
+from crm_integration.stores._registry import StoreConnector, connector
+from crm_integration.tenancy.connections import StoredConnection
+from crm_integration.tenancy.scope import Tenancy, TenantScope
+
+RESUMABLE = timedelta(hours=1)
+"""An unfinished listing younger than this is gone on with, an older one starts anew: what it
+had seen could have changed meanwhile."""
+
+FETCH_BATCH = 100
+"""Direct reads kept per transaction."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What one listing brought."""
+
+    object_type: str
+    pages: int = 0
+    kept: Kept = field(default_factory=Kept)
+    unreadable: tuple[str, ...] = ()
+    """Reasons of pages or elements that were not what the store's API promises."""
+    resumed: bool = False
+
+
+@dataclass(frozen=True)
+class OpenStore:
+    """A store connection with a client that has shown to be the right account."""
+
+    tenant: str
+    connection: StoredConnection
+    connector: StoreConnector
+    client: Client
+
+    def context(self) -> StoreContext:
+        """What `to_canonical` must know beside the payload."""
+        return StoreContext(self.connection.currency or "", self.connection.settings)
+
+
+def open_store(tenancy: Tenancy, tenant: str, connection: StoredConnection) -> OpenStore:
+    """Open a client and compare the account's own id before the first call that matters.
+
+    Raises NeedsReconnect when another account answers, and what the client's check raises.
+    """
+    with tenancy.scope(tenant) as scope:
+        secrets = vault.open_secrets(scope, connection.connection_id)
+    platform = connector(connection.platform)
+    client = platform.open(StoreAccess(connection.base_url, secrets, connection.settings))
+    account = platform.extract.check(client)
+    if account.account_id != connection.account_id:
+        client.close()
+        raise NeedsReconnect(
+            f"connection {connection.connection_id} of {tenant} answers as another account than "
+            "the one it was made for: no call was made; reconnect it",
+            code="other_account",
+        )
+    return OpenStore(tenant, connection, platform, client)
+
+
+def extract(
+    tenancy: Tenancy,
+    store: OpenStore,
+    object_type: str,
+    window: Window,
+    *,
+    run_id: str,
+    on_page: Callable[[str, int], None] | None = None,
+) -> Extracted:
+    """List a type over a window and keep everything; then what only a direct read can settle.
+
+    `on_page(object_type, objects so far)` is told the progress. Types without a filter at the
+    store are listed whole, whatever the window.
+    """
+    swept = object_type in store.connector.manifest.swept
+    listing = "sweep" if swept else f"{window.start}/{window.end}"
+    resume = _resume(tenancy, store, object_type, listing)
+    done = Extracted(object_type, resumed=resume is not None)
+    pages = store.connector.extract.pages(
+        store.client, object_type, None if swept else window, resume
+    )
+    for page in pages:
+        done = _keep_page(tenancy, store, object_type, listing, page, done, run_id)
+        if on_page is not None:
+            on_page(object_type, done.kept.kept + done.kept.suppressed)
+    _finish(tenancy, store, object_type, listing)
+    return _settle(tenancy, store, object_type, done, run_id)
+
+
+def _keep_page(
+    tenancy: Tenancy,
+    store: OpenStore,
+    object_type: str,
+    listing: str,
+    page: Page,
+    done: Extracted,
+    run_id: str,
+) -> Extracted:
+    with tenancy.scope(store.tenant) as scope:
+        kept = keep(
+            scope,
+            store.connection.connection_id,
+            page.objects,
+            Observation.list,
+            run_id=run_id,
+        )
+        _remember(scope, store, object_type, listing, page)
+    return Extracted(
+        object_type,
+        done.pages + 1,
+        done.kept + kept,
+        done.unreadable + tuple(bad.reason for bad in page.unreadable),
+        done.resumed,
+    )
+
+
+def _settle(
+    tenancy: Tenancy, store: OpenStore, object_type: str, done: Extracted, run_id: str
+) -> Extracted:
+    """Direct reads: of objects with one source time and two contents, and of unknown parents."""
+    doubtful = [source_id for _, source_id in done.kept.doubtful]
+    kept = done.kept + fetch(tenancy, store, object_type, doubtful, run_id=run_id)
+    parent_type = store.connector.manifest.parents.get(object_type)
+    if parent_type is not None:
+        with tenancy.scope(store.tenant) as scope:
+            absent = missing_parents(
+                scope, store.connection.connection_id, object_type, parent_type
+            )
+        fetch(tenancy, store, parent_type, absent, run_id=run_id)
+    return Extracted(
+        object_type,
+        done.pages,
+        Kept(kept.kept, kept.suppressed),
+        done.unreadable,
+        done.resumed,
+    )
+
+
+def fetch(
+    tenancy: Tenancy, store: OpenStore, object_type: str, source_ids: list[str], *, run_id: str
+) -> Kept:
+    """Read objects by id and keep them as direct reads; what is gone is left as it was.
+
+    Absence is judged elsewhere: a read that says "gone" is a suspicion until the connection's
+    own check is green (architecture, section 5).
+    """
+    kept = Kept()
+    for batch in _batches(source_ids):
+        answers = store.connector.extract.fetch(store.client, object_type, batch)
+        found = [answer for answer in answers if isinstance(answer, SourceObject)]
+        with tenancy.scope(store.tenant) as scope:
+            kept = kept + keep(
+                scope,
+                store.connection.connection_id,
+                found,
+                Observation.direct,
+                run_id=run_id,
+            )
+    return kept
+
+
+def _batches(source_ids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(source_ids), FETCH_BATCH):
+        yield source_ids[start : start + FETCH_BATCH]
+
+
+def _resume(tenancy: Tenancy, store: OpenStore, object_type: str, listing: str) -> str | None:
+    with tenancy.scope(store.tenant) as scope:
+        row = scope.connection.execute(
+            select(cursors.c.checkpoint, cursors.c.updated_at).where(
+                *_cursor(scope, store, object_type, listing), ~cursors.c.done
+            )
+        ).one_or_none()
+    if row is None or row.updated_at < datetime.now(UTC) - RESUMABLE:
+        return None
+    return row.checkpoint
+
+
+def _remember(
+    scope: TenantScope, store: OpenStore, object_type: str, listing: str, page: Page
+) -> None:
+    values = {"checkpoint": page.checkpoint, "done": False, "listed": page.listed}
+    statement = insert(cursors).values(
+        tenant_id=scope.tenant,
+        connection_id=store.connection.connection_id,
+        object_type=object_type,
+        listing=listing,
+        **values,
+    )
+    scope.connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(cursors.primary_key.columns),
+            set_={**values, "updated_at": func.clock_timestamp()},
+        )
+    )
+
+
+def _finish(tenancy: Tenancy, store: OpenStore, object_type: str, listing: str) -> None:
+    """A finished listing needs no place to go on from."""
+    with tenancy.scope(store.tenant) as scope:
+        scope.connection.execute(
+            delete(cursors).where(*_cursor(scope, store, object_type, listing))
+        )
+
+
+def _cursor(
+    scope: TenantScope, store: OpenStore, object_type: str, listing: str
+) -> list[ColumnElement[bool]]:
+    return [
+        cursors.c.tenant_id == scope.tenant,
+        cursors.c.connection_id == store.connection.connection_id,
+        cursors.c.object_type == object_type,
+        cursors.c.listing == listing,
+    ]

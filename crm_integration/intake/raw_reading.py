@@ -1,0 +1,150 @@
+"""Reading raw records back: the newest of each object in a window, with its parent.
+
+Prevents a replay from ending at an old state: whatever window is re-derived, an object is read
+at the newest of all its raw records, by the order of versions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Table, lateral, select, true
+
+from crm_integration.storage.bulk import stage
+from crm_integration.storage.tables.intake import raw_records
+from crm_integration.tenancy.scope import TenantScope
+
+
+@dataclass(frozen=True)
+class RawRecord:
+    """A raw record opened for reading; `parent` is the newest payload of its parent object."""
+
+    raw_id: int
+    source_id: str
+    source_time: datetime
+    observation: int
+    parent_id: str | None
+    flags: tuple[str, ...]
+    payload: bytes = field(repr=False)
+    parent: bytes | None = field(default=None, repr=False)
+
+
+def newest_in_window(
+    scope: TenantScope,
+    connection_id: str,
+    object_type: str,
+    days: tuple[date, date],
+    *,
+    parent_type: str | None,
+    after: str | None,
+    limit: int,
+) -> list[RawRecord]:
+    """The newest raw record of each object that has any raw record in `[start, end)`.
+
+    Objects come in the order of their source id, at most `limit`, behind `after`. "Newest" is
+    the order of versions: source time, then how it was seen, then our receipt order.
+    """
+    touched = (
+        select(raw_records.c.source_id)
+        .where(
+            raw_records.c.tenant_id == scope.tenant,
+            raw_records.c.connection_id == connection_id,
+            raw_records.c.object_type == object_type,
+            raw_records.c.day >= days[0],
+            raw_records.c.day < days[1],
+            *([raw_records.c.source_id > after] if after is not None else []),
+        )
+        .distinct()
+        .order_by(raw_records.c.source_id)
+        .limit(limit)
+        .subquery()
+    )
+    own = _newest(scope, connection_id, object_type, touched.c.source_id)
+    rows = scope.connection.execute(
+        select(own.c.uid, *(own.c[name] for name in _READ)).join_from(touched, own, true())
+    ).all()
+    parents = _parents(scope, connection_id, parent_type, {row.parent_id for row in rows})
+    return [
+        RawRecord(
+            raw_id=row.raw_id,
+            source_id=row.source_id,
+            source_time=row.source_time,
+            observation=row.observation,
+            parent_id=row.parent_id,
+            flags=tuple(row.flags),
+            payload=_open(scope, row.uid, row.payload),
+            parent=parents.get(row.parent_id),
+        )
+        for row in rows
+    ]
+
+
+_READ = ("raw_id", "source_id", "source_time", "observation", "parent_id", "flags", "payload")
+
+
+def _newest(scope: TenantScope, connection_id: str, object_type: str, source_id: Any) -> Any:
+    return lateral(
+        select(raw_records.c.uid, *(raw_records.c[name] for name in _READ))
+        .where(
+            raw_records.c.tenant_id == scope.tenant,
+            raw_records.c.connection_id == connection_id,
+            raw_records.c.object_type == object_type,
+            raw_records.c.source_id == source_id,
+        )
+        .order_by(
+            raw_records.c.source_time.desc(),
+            raw_records.c.observation.desc(),
+            raw_records.c.raw_id.desc(),
+        )
+        .limit(1)
+    )
+
+
+def _parents(
+    scope: TenantScope, connection_id: str, parent_type: str | None, ids: set[str | None]
+) -> dict[str | None, bytes]:
+    wanted = [(identifier,) for identifier in ids if identifier is not None]
+    if parent_type is None or not wanted:
+        return {}
+    asked: Table = stage(scope.connection, raw_records, ("source_id",), wanted)
+    newest = _newest(scope, connection_id, parent_type, asked.c.source_id)
+    rows = scope.connection.execute(
+        select(newest.c.source_id, newest.c.uid, newest.c.payload).join_from(asked, newest, true())
+    )
+    return {row.source_id: _open(scope, row.uid, row.payload) for row in rows}
+
+
+def _open(scope: TenantScope, uid: UUID, sealed: bytes) -> bytes:
+    return scope.keys.open("raw_records", str(uid), sealed)
+
+
+def missing_parents(
+    scope: TenantScope, connection_id: str, object_type: str, parent_type: str
+) -> list[str]:
+    """Ids of parents that raw records of `object_type` name and nobody has kept so far."""
+    parents = raw_records.alias("parents")
+    known = (
+        select(parents.c.raw_id)
+        .where(
+            parents.c.tenant_id == scope.tenant,
+            parents.c.connection_id == connection_id,
+            parents.c.object_type == parent_type,
+            parents.c.source_id == raw_records.c.parent_id,
+        )
+        .exists()
+    )
+    rows = scope.connection.execute(
+        select(raw_records.c.parent_id)
+        .distinct()
+        .where(
+            raw_records.c.tenant_id == scope.tenant,
+            raw_records.c.connection_id == connection_id,
+            raw_records.c.object_type == object_type,
+            raw_records.c.parent_id.is_not(None),
+            ~known,
+        )
+    )
+    return [str(row.parent_id) for row in rows]

@@ -1,0 +1,239 @@
+"""Raw records: what a store said about one object at one time, kept before anything reads it.
+
+Prevents the loss that no replay can mend: nothing is transformed before it is kept. Bytes are
+sealed as they came; only a repeat of the object's latest raw record (same source version, same
+bytes) is not kept again but counted, so that A, B, A ends at A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import IntEnum
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import func, insert, lateral, literal, select, true, update
+
+from crm_integration.storage.bulk import stage
+from crm_integration.storage.tables.intake import raw_records
+from crm_integration.stores._contract import SourceObject
+from crm_integration.tenancy.scope import TenantScope
+from crm_integration.tenancy.tenants import started_on
+
+FUTURE_TOLERANCE = timedelta(minutes=5)
+"""A source time later than receipt plus this counts as receipt (architecture, section 5)."""
+
+_TABLE = "raw_records"
+
+
+class Observation(IntEnum):
+    """How an object was seen; of two sights with one source time the higher is believed."""
+
+    webhook = 1
+    list = 2
+    direct = 3
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of a batch. `doubtful` names objects whose source time is that of their latest
+    raw record while the content differs: only a direct read can tell which one stands."""
+
+    kept: int = 0
+    suppressed: int = 0
+    doubtful: tuple[tuple[str, str], ...] = ()
+
+    def __add__(self, other: Kept) -> Kept:
+        return Kept(
+            self.kept + other.kept,
+            self.suppressed + other.suppressed,
+            self.doubtful + other.doubtful,
+        )
+
+
+@dataclass(frozen=True)
+class _Latest:
+    raw_id: int
+    source_time: datetime
+    digest: bytes
+    flags: Sequence[str]
+
+
+@dataclass
+class _Sorted:
+    """A batch, sorted into what is new and what the latest raw records said already."""
+
+    fresh: list[tuple[Any, ...]] = field(default_factory=lambda: list[tuple[Any, ...]]())
+    again: list[int] = field(default_factory=lambda: list[int]())
+    doubtful: list[tuple[str, str]] = field(default_factory=lambda: list[tuple[str, str]]())
+
+
+def keep(
+    scope: TenantScope,
+    connection_id: str,
+    objects: Iterable[SourceObject],
+    observation: Observation,
+    *,
+    run_id: str,
+) -> Kept:
+    """Keep objects as raw records, in the order given."""
+    batch = list(objects)
+    if not batch:
+        return Kept()
+    now: datetime = scope.connection.execute(select(func.clock_timestamp())).scalar_one()
+    latest = _latest_of(scope, connection_id, batch)
+    days = _Days(started_on(scope), now)
+    sorted_ = _Sorted()
+    for source in batch:
+        _sort(scope, source, observation, latest, days, sorted_)
+    _insert(scope, connection_id, sorted_.fresh, observation, run_id)
+    _count_again(scope, sorted_.again)
+    return Kept(len(sorted_.fresh), len(sorted_.again), tuple(sorted_.doubtful))
+
+
+@dataclass(frozen=True)
+class _Days:
+    """A raw record's day: of its source time where that can be believed, else of receipt."""
+
+    first: date
+    now: datetime
+
+    def believed(self, source_time: datetime | None) -> tuple[datetime, bool]:
+        """The time to keep, and whether the store's own lay in the future."""
+        if source_time is None:
+            return self.now, False
+        if source_time > self.now + FUTURE_TOLERANCE:
+            return self.now, True
+        return source_time, False
+
+    def of(self, source_time: datetime) -> date:
+        """UTC day within [tenant start, receipt + 1 day], else the day of receipt."""
+        day = source_time.date()
+        if self.first <= day <= (self.now + timedelta(days=1)).date():
+            return day
+        return self.now.date()
+
+
+def _sort(
+    scope: TenantScope,
+    source: SourceObject,
+    observation: Observation,
+    latest: dict[tuple[str, str], _Latest],
+    days: _Days,
+    into: _Sorted,
+) -> None:
+    key = (source.object_type, source.source_id)
+    digest = scope.keys.digest("raw", source.payload)
+    when, future = days.believed(source.source_time)
+    before = latest.get(key)
+    if before is not None and before.digest == digest and before.raw_id:
+        if when == before.source_time or "time_in_future" in before.flags:
+            into.again.append(before.raw_id)
+            return
+    elif before is not None and before.digest == digest:
+        return  # twice in one batch
+    if before is not None and when == before.source_time and observation < Observation.direct:
+        into.doubtful.append(key)
+    flags = ["time_in_future"] if future else []
+    latest[key] = _Latest(0, when, digest, flags)
+    uid = uuid4()
+    sealed = scope.keys.seal(_TABLE, str(uid), source.payload)
+    into.fresh.append((uid, *key, source.parent_id, when, days.of(when), digest, sealed, flags))
+
+
+def _latest_of(
+    scope: TenantScope, connection_id: str, batch: Sequence[SourceObject]
+) -> dict[tuple[str, str], _Latest]:
+    keys = {(source.object_type, source.source_id) for source in batch}
+    asked = stage(scope.connection, raw_records, ("object_type", "source_id"), keys)
+    newest = lateral(
+        select(
+            raw_records.c.raw_id,
+            raw_records.c.source_time,
+            raw_records.c.digest,
+            raw_records.c.flags,
+        )
+        .where(
+            raw_records.c.tenant_id == scope.tenant,
+            raw_records.c.connection_id == connection_id,
+            raw_records.c.object_type == asked.c.object_type,
+            raw_records.c.source_id == asked.c.source_id,
+        )
+        .order_by(raw_records.c.raw_id.desc())
+        .limit(1)
+    )
+    rows = scope.connection.execute(
+        select(asked.c.object_type, asked.c.source_id, newest).join_from(asked, newest, true())
+    )
+    return {(row[0], row[1]): _Latest(*row[2:]) for row in rows}
+
+
+_COLUMNS = (
+    "uid",
+    "object_type",
+    "source_id",
+    "parent_id",
+    "source_time",
+    "day",
+    "digest",
+    "payload",
+    "flags",
+)
+
+
+def _insert(
+    scope: TenantScope,
+    connection_id: str,
+    rows: list[tuple[Any, ...]],
+    observation: Observation,
+    run_id: str,
+) -> None:
+    if not rows:
+        return
+    # The position keeps our receipt order: raw ids are given in the order of the batch.
+    staged = stage(
+        scope.connection,
+        raw_records,
+        (*_COLUMNS, "seen_again"),
+        ((*row, position) for position, row in enumerate(rows)),
+    )
+    chosen = select(*(staged.c[name] for name in _COLUMNS)).order_by(staged.c.seen_again)
+    ordered = chosen.subquery()
+    scope.connection.execute(
+        insert(raw_records).from_select(
+            ["tenant_id", "connection_id", "observation", "run_id", *_COLUMNS],
+            select(
+                literal(scope.tenant),
+                literal(connection_id),
+                literal(int(observation)),
+                literal(run_id),
+                *ordered.c,
+            ),
+        )
+    )
+
+
+def _count_again(scope: TenantScope, raw_ids: list[int]) -> None:
+    if raw_ids:
+        scope.connection.execute(
+            update(raw_records)
+            .where(raw_records.c.tenant_id == scope.tenant, raw_records.c.raw_id.in_(raw_ids))
+            .values(seen_again=raw_records.c.seen_again + 1)
+        )
+
+
+def note_outcomes(scope: TenantScope, outcomes: dict[int, str]) -> None:
+    """Remember what deriving a raw record came to (`applied`, `same`, `older`, `quarantined`)."""
+    if not outcomes:
+        return
+    staged = stage(scope.connection, raw_records, ("raw_id", "outcome"), outcomes.items())
+    scope.connection.execute(
+        update(raw_records)
+        .where(
+            raw_records.c.tenant_id == scope.tenant,
+            raw_records.c.raw_id == staged.c.raw_id,
+        )
+        .values(outcome=staged.c.outcome)
+    )

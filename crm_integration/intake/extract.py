@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -192,20 +192,18 @@ def _batches(source_ids: list[str]) -> Iterator[list[str]]:
 
 def _resume(tenancy: Tenancy, store: OpenStore, object_type: str, listing: str) -> str | None:
     with tenancy.scope(store.tenant) as scope:
-        row = scope.connection.execute(
-            select(cursors.c.checkpoint, cursors.c.updated_at).where(
-                *_cursor(scope, store, object_type, listing), ~cursors.c.done
+        return scope.connection.scalar(
+            select(cursors.c.checkpoint).where(
+                *_cursor(scope, store, object_type, listing),
+                cursors.c.updated_at > func.clock_timestamp() - RESUMABLE,
             )
-        ).one_or_none()
-    if row is None or row.updated_at < datetime.now(UTC) - RESUMABLE:
-        return None
-    return row.checkpoint
+        )
 
 
 def _remember(
     scope: TenantScope, store: OpenStore, object_type: str, listing: str, page: Page
 ) -> None:
-    values = {"checkpoint": page.checkpoint, "done": False, "listed": page.listed}
+    values = {"checkpoint": page.checkpoint, "listed": page.listed}
     statement = insert(cursors).values(
         tenant_id=scope.tenant,
         connection_id=store.connection.connection_id,

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -168,15 +168,13 @@ class EmbeddedServer:
         made = self._user.run([*command, "--auth=trust", "--data-checksums"], timeout=120)
         if made.returncode != 0:
             raise StorageError(f"the database could not be created: {made.stderr.strip()[-500:]}")
-        with (unfinished / "postgresql.conf").open("a") as configuration:
-            configuration.write("\ninclude 'crm_integration.conf'\n")
+        include = "\ninclude 'crm_integration.conf'\n"
+        self._user.write(unfinished / "postgresql.conf", include, append=True)
         unfinished.rename(self._data)
 
     def _configure(self) -> None:
-        path = self._data / "crm_integration.conf"
-        path.write_text(_CONFIGURATION.format(port=_PORT, socket_dir=self.socket_dir))
-        path.chmod(0o600)
-        self._user.own(path)
+        content = _CONFIGURATION.format(port=_PORT, socket_dir=self.socket_dir)
+        self._user.write(self._data / "crm_integration.conf", content)
         if self.server_log.exists() and self.server_log.stat().st_size > _LOG_BYTES:
             self.server_log.rename(self.server_log.with_suffix(".log.1"))
 
@@ -213,7 +211,7 @@ class EmbeddedServer:
                 path.unlink(missing_ok=True)
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def _lock(self) -> Generator[None]:
         descriptor = os.open(self._home / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + _LOCK_SECONDS
         try:

@@ -13,6 +13,7 @@ import re
 import shutil
 import stat
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +59,24 @@ class ServerUser:
         )
 
     def own(self, path: Path) -> None:
+        """Hand `path` over; a symbolic link itself, never what it points to."""
         if self.dropped:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+    def write(self, path: Path, content: str, *, append: bool = False) -> None:
+        """Write a 0600 file into a folder of this user.
+
+        A link put there under this user's name must not make root write elsewhere: a new file is
+        made anew, an old one is opened only if it is no link.
+        """
+        if not append:
+            path.unlink(missing_ok=True)
+        flags = os.O_APPEND if append else os.O_CREAT | os.O_EXCL
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | flags, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            if self.dropped:
+                os.fchown(file.fileno(), self.uid, self.gid)
+            file.write(content)
 
 
 def server_user(data: Path) -> ServerUser:
@@ -79,11 +96,18 @@ def private_folder(folder: Path, user: ServerUser) -> None:
     Raises `StorageError`: in a shared temporary folder another account may have made it first.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), user.uid}:
-        raise StorageError(f"{folder} belongs to another user. Remove it and start again.")
-    user.own(folder)
-    folder.chmod(0o700)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        raise StorageError(f"{folder} is not our folder. Remove it and start again.") from None
+    try:
+        if os.fstat(descriptor).st_uid not in {os.geteuid(), user.uid}:
+            raise StorageError(f"{folder} belongs to another user. Remove it and start again.")
+        if user.dropped:
+            os.fchown(descriptor, user.uid, user.gid)
+        os.fchmod(descriptor, 0o700)
+    finally:
+        os.close(descriptor)
 
 
 def prepare_home(home: Path, user: ServerUser) -> None:
@@ -97,13 +121,14 @@ def prepare_home(home: Path, user: ServerUser) -> None:
             "CRM_INTEGRATION_HOME: the folder's name holds one of \" $ ` \\ or a line break. "
             "Choose another folder."
         )
-    if not home.exists():
-        home.mkdir(mode=0o700, parents=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not user.dropped:
         return
-    os.chown(home, -1, user.gid)
-    home.chmod((stat.S_IMODE(home.stat().st_mode) & 0o770) | 0o010)
-    for folder in home.parents:
+    private = not home.stat().st_mode & 0o077
+    if private and not _can_enter(home, user):
+        os.chown(home, -1, user.gid)
+        home.chmod(0o710)
+    for folder in (home, *home.parents):
         if not _can_enter(folder, user):
             raise BadSetting(
                 f"CRM_INTEGRATION_HOME: as root the database runs as the user "
@@ -124,7 +149,7 @@ def _can_enter(folder: Path, user: ServerUser) -> bool:
 def reachable_programs(programs: Programs, home: Path, user: ServerUser) -> Programs:
     """`programs`, or a copy below `home` when they lie where the server's user cannot go.
 
-    A virtual environment below /root is the usual case. Call it under the start lock.
+    A virtual environment below /root is the usual case.
     """
     if not user.dropped or all(
         _can_enter(f, user) for f in (programs.folder, *programs.folder.parents)
@@ -133,17 +158,27 @@ def reachable_programs(programs: Programs, home: Path, user: ServerUser) -> Prog
     copy = home / f"postgres-{programs.version}"
     install = programs.folder.parent
     if not copy.exists():
-        unfinished = home / f"{copy.name}.new"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        # A repaired wheel's programs look for their libraries three folders up, in a sibling of
-        # the package: both go along, in the same places.
-        package = install.parent
-        libraries = package.with_name(f"{package.name}.libs")
-        shutil.copytree(install, unfinished / package.name / install.name, symlinks=True)
-        if libraries.is_dir():
-            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
-        for path in (unfinished, *unfinished.rglob("*")):
-            user.own(path)
-        unfinished.chmod(0o700)
-        unfinished.rename(copy)
+        _copy_install(install, copy, user)
     return Programs(copy / install.parent.name / install.name / "bin", programs.version)
+
+
+def _copy_install(install: Path, copy: Path, user: ServerUser) -> None:
+    """Copy beside and rename; of two processes that do it at once the second throws its own away.
+
+    A repaired wheel's programs look for their libraries three folders up, in a sibling of the
+    package: both go along, in the same places.
+    """
+    package = install.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=copy.parent))
+    shutil.copytree(install, unfinished / package.name / install.name, symlinks=True)
+    if libraries.is_dir():
+        shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+    for path in (unfinished, *unfinished.rglob("*")):
+        user.own(path)
+    try:
+        unfinished.rename(copy)
+    except OSError:
+        shutil.rmtree(unfinished)
+        if not copy.exists():
+            raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     Date,
     DateTime,
@@ -89,7 +88,6 @@ cursors = tenant_table(
     Column("object_type", Text, primary_key=True),
     Column("listing", Text, primary_key=True),
     Column("checkpoint", Text),
-    Column("done", Boolean, nullable=False, server_default=text("false")),
     Column("listed", Integer),
     Column("updated_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
     _connection_key(),

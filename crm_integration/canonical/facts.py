@@ -1,0 +1,117 @@
+"""Facts that one object owes to others: an order's refunds, a customer's orders and stage.
+
+Prevents sums that drift: they are never added to, always counted anew from the rows, and a row
+is sent on only when a fact of it really changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sqlalchemy import and_, case, func, or_, select, update
+
+from crm_integration.canonical.customers import LifecycleStage
+from crm_integration.canonical.orders import FinancialState
+from crm_integration.storage.bulk import stage
+from crm_integration.storage.tables.canonical import customers, orders, refunds
+from crm_integration.tenancy.scope import TenantScope
+
+_UNCOUNTED = (FinancialState.cancelled.value, FinancialState.failed.value)
+
+
+def refresh_orders(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
+    """Count the refunds of these orders anew."""
+    asked = stage(scope.connection, orders, ("order_id",), [(key,) for key in set(order_ids)])
+    sums = (
+        select(
+            asked.c.order_id,
+            func.coalesce(func.sum(refunds.c.amount_minor), 0).label("refunded"),
+            func.count(refunds.c.refund_id).label("count"),
+        )
+        .join_from(
+            asked,
+            refunds,
+            and_(refunds.c.tenant_id == scope.tenant, refunds.c.order_id == asked.c.order_id),
+            isouter=True,
+        )
+        .group_by(asked.c.order_id)
+        .subquery()
+    )
+    scope.connection.execute(
+        update(orders)
+        .where(
+            orders.c.tenant_id == scope.tenant,
+            orders.c.order_id == sums.c.order_id,
+            or_(
+                orders.c.refunded_minor != sums.c.refunded,
+                orders.c.refund_count != sums.c.count,
+            ),
+        )
+        .values(refunded_minor=sums.c.refunded, refund_count=sums.c.count, needs_projection=True)
+    )
+
+
+def refresh_customers(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
+    """Count the orders of the customers of these orders anew, and derive their stage.
+
+    Cancelled and failed orders do not count. No order: lead; only unpaid ones: opportunity;
+    one: customer; more: repeat.
+    """
+    touched = stage(scope.connection, orders, ("order_id",), [(key,) for key in set(order_ids)])
+    owners = (
+        select(orders.c.customer_id)
+        .distinct()
+        .where(
+            orders.c.tenant_id == scope.tenant,
+            orders.c.order_id.in_(select(touched.c.order_id)),
+        )
+        .subquery()
+    )
+    counts = orders.c.financial_state.not_in(_UNCOUNTED)
+    unpaid = orders.c.financial_state == FinancialState.pending.value
+    sums = (
+        select(
+            owners.c.customer_id,
+            func.count().filter(counts).label("count"),
+            func.count().filter(and_(counts, ~unpaid)).label("paid"),
+            func.min(orders.c.placed_at).filter(counts).label("first"),
+            func.max(orders.c.placed_at).filter(counts).label("last"),
+        )
+        .join_from(
+            owners,
+            orders,
+            and_(
+                orders.c.tenant_id == scope.tenant,
+                orders.c.customer_id == owners.c.customer_id,
+            ),
+        )
+        .group_by(owners.c.customer_id)
+        .subquery()
+    )
+    derived = case(
+        (sums.c.count == 0, LifecycleStage.lead.value),
+        (sums.c.paid == 0, LifecycleStage.opportunity.value),
+        (sums.c.count == 1, LifecycleStage.customer.value),
+        else_=LifecycleStage.repeat.value,
+    )
+    scope.connection.execute(
+        update(customers)
+        .where(
+            customers.c.tenant_id == scope.tenant,
+            customers.c.customer_id == sums.c.customer_id,
+            or_(
+                customers.c.orders_count != sums.c.count,
+                customers.c.first_order_at.is_distinct_from(sums.c.first),
+                customers.c.last_order_at.is_distinct_from(sums.c.last),
+                customers.c.lifecycle_stage != derived,
+            ),
+        )
+        .values(
+            orders_count=sums.c.count,
+            first_order_at=sums.c.first,
+            last_order_at=sums.c.last,
+            lifecycle_stage=derived,
+            needs_projection=True,
+        )
+    )

@@ -1,0 +1,124 @@
+"""Set-based upserts of canonical rows by the order of versions.
+
+Prevents an older version from winning because it arrived later: a row is replaced only by a
+version that is newer by (rank, source time, observation, receipt order), and content that did
+not change costs no further work downstream.
+
+Callers hold the tenant's identity lock, so a classification stays true until the upsert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Table, case, delete, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_integration.storage.bulk import stage
+from crm_integration.tenancy.scope import TenantScope
+
+VERSION_COLUMNS = (
+    "rank",
+    "source_time",
+    "observation",
+    "raw_id",
+    "content_digest",
+    "schema_version",
+    "rules_version",
+    "flags",
+    "run_id",
+)
+
+
+@dataclass
+class Upserted:
+    """Ids by what became of them; `same` is a newer version with equal content."""
+
+    changed: set[UUID] = field(default_factory=lambda: set[UUID]())
+    same: set[UUID] = field(default_factory=lambda: set[UUID]())
+    older: set[UUID] = field(default_factory=lambda: set[UUID]())
+
+
+def upsert_versions(
+    scope: TenantScope,
+    table: Table,
+    id_column: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+) -> Upserted:
+    """Upsert rows `(id, *columns, *VERSION_COLUMNS)`, one per id, into a canonical table."""
+    outcome = Upserted()
+    if not rows:
+        return outcome
+    names = (id_column, *columns, *VERSION_COLUMNS)
+    staged = stage(scope.connection, table, names, rows)
+    idle = _classify(scope, table, staged, id_column, outcome)
+    if idle:
+        scope.connection.execute(delete(staged).where(staged.c[id_column].in_(idle)))
+    _write(scope, table, staged, names, id_column)
+    return outcome
+
+
+def _classify(
+    scope: TenantScope, table: Table, staged: Table, id_column: str, outcome: Upserted
+) -> list[UUID]:
+    """Sort staged ids into `outcome`; returns those that need no write at all."""
+    order = ("rank", "source_time", "observation", "raw_id")
+    found = scope.connection.execute(
+        select(
+            staged.c[id_column],
+            table.c[id_column].is_(None).label("is_new"),
+            *(staged.c[name] for name in order),
+            *(table.c[name] for name in order),
+            (table.c.content_digest == staged.c.content_digest).label("equal"),
+            or_(
+                table.c.rules_version != staged.c.rules_version,
+                table.c.schema_version != staged.c.schema_version,
+            ).label("judged_anew"),
+        ).join_from(
+            staged,
+            table,
+            (table.c.tenant_id == scope.tenant) & (table.c[id_column] == staged.c[id_column]),
+            isouter=True,
+        )
+    )
+    idle: list[UUID] = []
+    for row in found:
+        identifier: UUID = row[0]
+        staged_version, version = tuple(row[2:6]), tuple(row[6:10])
+        if row.is_new:
+            outcome.changed.add(identifier)
+        elif staged_version < version:
+            outcome.older.add(identifier)
+            idle.append(identifier)
+        elif not row.equal:
+            outcome.changed.add(identifier)
+        elif staged_version > version:
+            outcome.same.add(identifier)
+        elif not row.judged_anew:
+            idle.append(identifier)
+    return idle
+
+
+def _write(
+    scope: TenantScope, table: Table, staged: Table, names: Sequence[str], id_column: str
+) -> None:
+    statement = insert(table).from_select(
+        ["tenant_id", *names],
+        select(literal(scope.tenant), *(staged.c[name] for name in names)),
+    )
+    new = statement.excluded
+    differs = table.c.content_digest != new.content_digest
+    updates: dict[str, Any] = {name: new[name] for name in names if name != id_column}
+    updates["needs_projection"] = or_(
+        table.c.needs_projection, differs, table.c.rules_version != new.rules_version
+    )
+    updates["changed_at"] = case((differs, func.now()), else_=table.c.changed_at)
+    scope.connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[table.c.tenant_id, table.c[id_column]], set_=updates
+        )
+    )

@@ -193,7 +193,9 @@ def _customers_of(scope: TenantScope, keys: Sequence[IdentityKey]) -> dict[Ident
             & (table.c.source_id == asked.c.source_id),
         )
     )
-    return {IdentityKey(*row[:3]): row[3] for row in rows}
+    return {
+        IdentityKey(row.connection_id, row.kind, row.source_id): row.customer_id for row in rows
+    }
 
 
 def _insert_provisional(

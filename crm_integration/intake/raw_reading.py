@@ -6,12 +6,13 @@ at the newest of all its raw records, by the order of versions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, lateral, select, true
+from sqlalchemy import FromClause, Table, lateral, select, true
 
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import raw_records
@@ -62,9 +63,31 @@ def newest_in_window(
         .limit(limit)
         .subquery()
     )
-    own = _newest(scope, connection_id, object_type, touched.c.source_id)
+    return _read_newest(scope, connection_id, object_type, touched, parent_type)
+
+
+def newest_of(
+    scope: TenantScope, connection_id: str, object_type: str, source_ids: Sequence[str]
+) -> list[RawRecord]:
+    """The newest raw record of each of these objects, whatever its day."""
+    asked = stage(
+        scope.connection, raw_records, ("source_id",), [(one,) for one in set(source_ids)]
+    )
+    return _read_newest(scope, connection_id, object_type, asked, None)
+
+
+def _read_newest(
+    scope: TenantScope,
+    connection_id: str,
+    object_type: str,
+    asked: FromClause,
+    parent_type: str | None,
+) -> list[RawRecord]:
+    own = _newest(scope, connection_id, object_type, asked.c.source_id)
     rows = scope.connection.execute(
-        select(own.c.uid, *(own.c[name] for name in _READ)).join_from(touched, own, true())
+        select(own.c.uid, *(own.c[name] for name in _READ))
+        .join_from(asked, own, true())
+        .order_by(own.c.source_id)
     ).all()
     parents = _parents(scope, connection_id, parent_type, {row.parent_id for row in rows})
     return [

@@ -6,6 +6,7 @@ field go through this one door.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -99,8 +100,13 @@ def _check_constant(spec: Mapping[str, Any], note: Complain) -> None:
         if key in spec:
             note(key, f"a constant has no {key!r}", "Remove it, or use 'from'.")
     value, wanted = spec["value"], _CONSTANTS.get(spec["kind"], str)
-    if not isinstance(value, wanted) or (spec["kind"] == "number" and isinstance(value, bool)):
+    if not isinstance(value, wanted) or (spec["kind"] == "number" and not _is_number(value)):
         note("value", f"the constant is no {spec['kind']}", "Write it in the field's own kind.")
+
+
+def _is_number(value: Any) -> bool:
+    """YAML reads .nan and .inf as numbers, and Python a bool as one."""
+    return not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_source(spec: Mapping[str, Any], entity: str, note: Complain) -> None:
@@ -170,10 +176,10 @@ def _options_fit(transform: Transform, spec: Mapping[str, Any], note: Complain) 
 
 def _targets_in_order(spec: Mapping[str, Any], note: Complain) -> None:
     """A target outside `order` would never be written, silently."""
-    options = cast(Any, spec.get("options", {}))
+    options: dict[str, Any] = spec.get("options", {})
     if spec["rule"] != "never_regress" or spec.get("transform") != "enum_map":
         return
-    table = cast(Any, options.get("map"))
+    table: Any = options.get("map")
     if not isinstance(table, dict):
         return
     targets = {str(target) for target in cast(dict[str, Any], table).values()}

@@ -6,6 +6,7 @@ bomb that grows to gigabytes, and `no` or `1:30` silently becoming something els
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,9 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 8
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {"str", "int", "float", "bool", "null"}
+
+# A NUL breaks Postgres and JSON readers; line feed and tab are text.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 Scalar = str | int | float | bool | None
 
@@ -73,7 +77,7 @@ def read_located(data: bytes, problems: Problems) -> Located:
     try:
         _refuse_traps(data, problems)
         # CSafeLoader parses with libyaml; only nodes are built here, never objects.
-        node = yaml.compose(data, Loader=yaml.CSafeLoader)
+        node = cast(Any, yaml).compose(data, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or "these are not readable characters"
@@ -106,8 +110,8 @@ def read_file(path: Path, problems: Problems, *, fix: str) -> bytes:
 def _refuse_traps(data: bytes, problems: Problems) -> None:
     """Aliases, anchors, own tags and deep nesting, seen in the events before anything is built."""
     depth = 0
-    for event in yaml.parse(data, Loader=yaml.CSafeLoader):
-        line = event.start_mark.line + 1
+    for event in cast(Any, yaml).parse(data, Loader=yaml.CSafeLoader):
+        line = int(event.start_mark.line) + 1
         if getattr(event, "anchor", None) is not None:
             problems.add(line, "anchors and aliases are refused", "Write the value out.")
         if getattr(event, "tag", None) is not None:
@@ -150,6 +154,8 @@ def _scalar(node: Any, line: int, problems: Problems) -> Scalar:
     kind = str(node.tag).removeprefix(_TAG)
     text = str(node.value)
     if kind == "str":
+        if _CONTROL.search(text):
+            problems.add(line, "this text holds a control character", "Remove the escape.")
         return text
     if kind not in _SCALARS or (kind in {"int", "float"} and ":" in text):
         problems.add(line, f"{text[:30]!r} is read as a {kind} by YAML", "Put it in quotes.")

@@ -57,6 +57,11 @@ class FieldRule:
     required: bool = False
     label: str = ""
 
+    @property
+    def compared_as(self) -> str:
+        """What `normalised` compares by: the kind, or `email` (CRMs lower its letters)."""
+        return "email" if self.transform == "email" else self.kind
+
 
 @dataclass(frozen=True)
 class Match:

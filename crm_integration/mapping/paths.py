@@ -73,8 +73,9 @@ def _unwrapped(annotation: Any) -> tuple[Any, bool]:
 
 
 def _members(plain: Any) -> tuple[str, ...]:
-    is_enum = isinstance(plain, type) and issubclass(plain, StrEnum)
-    return tuple(member.value for member in plain) if is_enum else ()
+    if isinstance(plain, type) and issubclass(plain, StrEnum):
+        return tuple(member.value for member in plain)
+    return ()
 
 
 def _kind(name: str, plain: Any) -> str | None:
@@ -87,4 +88,5 @@ def _kind(name: str, plain: Any) -> str | None:
         return name if name in {"currency", "country"} else "text"
     if plain is int:
         return "minor" if name.endswith("_minor") else "integer"
-    return {datetime: "datetime", bool: "boolean", UUID: "uuid"}.get(plain)
+    kinds: dict[Any, str] = {datetime: "datetime", bool: "boolean", UUID: "uuid"}
+    return kinds.get(plain)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from crm_integration.canonical.money import minor_digits
 from crm_integration.mapping.model import FieldValue
@@ -111,19 +111,28 @@ def _epoch_millis(moment: datetime | None) -> int | None:
 def _territories() -> dict[str, str]:
     from babel import Locale
 
-    return {str(code): str(name) for code, name in Locale("en").territories.items()}
+    names = cast(Mapping[Any, Any], Locale("en").territories)
+    return {str(code): str(name) for code, name in names.items()}
 
 
 def _country_name(options: Options, paths: Sequence[CanonicalPath]) -> Function:
     names = _territories()
-    return lambda code: None if code is None else names.get(code, code)
+
+    def country(code: str | None) -> str | None:
+        return None if code is None else names.get(code, code)
+
+    return country
 
 
 def _truncate(options: Options, paths: Sequence[CanonicalPath]) -> Function:
     longest = int(options["max"])
     if longest < 1:
         raise OptionProblem("'max' is below 1. Give the most characters the CRM field holds.")
-    return lambda value: None if value is None else str(value).strip()[:longest] or None
+
+    def truncated(value: Any) -> str | None:
+        return None if value is None else str(value).strip()[:longest].rstrip() or None
+
+    return truncated
 
 
 def _join(options: Options, paths: Sequence[CanonicalPath]) -> Function:
@@ -138,7 +147,9 @@ def _join(options: Options, paths: Sequence[CanonicalPath]) -> Function:
 
 def _enum_map(options: Options, paths: Sequence[CanonicalPath]) -> Function:
     """Every member of an enum must be mapped, or a default given; free text fails per record."""
-    table = {str(source): str(target) for source, target in options["map"].items()}
+    table: dict[str, Any] = options["map"]
+    if not all(isinstance(target, str) and target for target in table.values()):
+        raise OptionProblem("'map' holds a target that is no text. Put every target in quotes.")
     default = options.get("default")
     members = paths[0].values
     unknown = sorted(set(table) - set(members)) if members else []

@@ -8,34 +8,21 @@ everything else is unreadable and kept as it is, for the engine to quarantine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from crm_integration.errors import BadInvoiceFile
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from crm_integration.sandbox.invoice_rows import Row, invoice_rows
 
 InvoiceKind = Literal["order", "refund", "unreadable"]
 
-#: Columns of UCI Online Retail; `currency` may be added.
-COLUMNS = (
-    "invoice_no",
-    "stock_code",
-    "description",
-    "quantity",
-    "invoice_date",
-    "unit_price",
-    "customer_id",
-    "country",
-)
 #: Decimals by ISO 4217 where they are not two.
 _EXPONENTS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "KWD": 3, "BHD": 3, "TND": 3}
-_BATCH_ROWS = 32_768
+_DAY_SECONDS = 86_400
 
 
 class Line(NamedTuple):
@@ -86,10 +73,11 @@ def exponent_of(currency: str) -> int:
 
 
 def read_invoices(
-    source: Path | pa.Table, *, first_day: date | None = None, days: int | None = None
+    source: Path | Any, *, first_day: date | None = None, days: int | None = None
 ) -> list[Invoice]:
     """Invoices whose earliest line lies in [first_day, first_day + days) UTC, oldest first.
 
+    `source` is a Parquet file or a pyarrow table of the same columns.
     `days` without `first_day` counts from the file's first day; neither means all.
 
     Raises:
@@ -97,43 +85,33 @@ def read_invoices(
     """
     if days is not None and days < 1:
         raise BadInvoiceFile(f"a window of {days} days holds nothing: ask for 1 day or more")
-    table, name = _table(source)
     gathered: dict[str, _Gathered] = {}
-    for row in _rows(_typed(table, name), name):
+    for row in invoice_rows(source):
         _gather(gathered, row)
     invoices = sorted((found.invoice(number) for number, found in gathered.items()), key=_age)
-    return [invoice for invoice in invoices if _window(invoices, first_day, days, invoice)]
+    return _in_window(invoices, first_day, days)
 
 
 def _age(invoice: Invoice) -> int:
     return invoice.at
 
 
-def _window(
-    invoices: list[Invoice], first_day: date | None, days: int | None, invoice: Invoice
-) -> bool:
-    oldest = datetime.fromtimestamp(invoices[0].at, UTC).date()
-    start = first_day or oldest
-    day = datetime.fromtimestamp(invoice.at, UTC).date()
-    return day >= start and (days is None or day < start + timedelta(days=days))
-
-
-class _Row(NamedTuple):
-    number: str
-    stock_code: str
-    description: str
-    quantity: int
-    at: int
-    unit_price: float
-    customer_id: int | None
-    country: str
-    currency: str
+def _in_window(
+    oldest_first: list[Invoice], first_day: date | None, days: int | None
+) -> list[Invoice]:
+    """The invoices within the window; their order is kept."""
+    if not oldest_first or (first_day is None and days is None):
+        return oldest_first
+    start = first_day or datetime.fromtimestamp(oldest_first[0].at, UTC).date()
+    first = int(datetime.combine(start, time(), UTC).timestamp())
+    end = first + days * _DAY_SECONDS if days else None
+    return [one for one in oldest_first if one.at >= first and (end is None or one.at < end)]
 
 
 class _Gathered:
     __slots__ = ("at", "country", "currency", "customer_id", "lines")
 
-    def __init__(self, row: _Row) -> None:
+    def __init__(self, row: Row) -> None:
         self.at, self.country, self.currency = row.at, row.country, row.currency
         self.customer_id = row.customer_id or 0
         self.lines: list[Line] = []
@@ -179,7 +157,7 @@ def amount_minor(quantity: int, unit_price: float, currency: str) -> int:
     return rounded if scaled >= 0 else -rounded
 
 
-def _gather(gathered: dict[str, _Gathered], row: _Row) -> None:
+def _gather(gathered: dict[str, _Gathered], row: Row) -> None:
     found = gathered.get(row.number)
     if found is None:
         found = gathered[row.number] = _Gathered(row)
@@ -188,88 +166,3 @@ def _gather(gathered: dict[str, _Gathered], row: _Row) -> None:
     amount = amount_minor(row.quantity, row.unit_price, row.currency)
     shown = _price(row.unit_price)[0]
     found.lines.append(Line(row.stock_code, row.description, row.quantity, shown, amount))
-
-
-def _table(source: Path | pa.Table) -> tuple[Any, str]:
-    if not isinstance(source, Path):
-        return source, "the generated order book"
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(source), str(source)
-    except FileNotFoundError as error:
-        raise BadInvoiceFile(f"{source}: no such file; give the path of a Parquet file") from error
-    except (pa.ArrowException, OSError) as error:
-        raise BadInvoiceFile(
-            f"{source}: cannot be read as Parquet; write it again, for example with pyarrow"
-        ) from error
-
-
-def _typed(table: Any, name: str) -> Any:
-    """The table with exactly our columns and types; refuses what cannot be cast without loss."""
-    import pyarrow as pa
-
-    wanted = {
-        "quantity": pa.int64(),
-        "invoice_date": pa.timestamp("s"),
-        "unit_price": pa.float64(),
-        "customer_id": pa.int64(),
-    }
-    columns: dict[str, Any] = {}
-    for column in (*COLUMNS, "currency"):
-        if column not in table.column_names:
-            if column == "currency":
-                continue
-            raise BadInvoiceFile(
-                f"{name}: column {column} is missing; add it (needed: {', '.join(COLUMNS)})"
-            )
-        columns[column] = _cast(table[column], wanted.get(column, pa.string()), name, column)
-    return pa.table(columns)
-
-
-def _cast(values: Any, wanted: Any, name: str, column: str) -> Any:
-    import pyarrow as pa
-
-    needed = column in {"invoice_no", "quantity", "invoice_date", "unit_price"}
-    if needed and values.null_count:
-        raise BadInvoiceFile(f"{name}: column {column} has {values.null_count} empty cells; fill it")
-    try:
-        if pa.types.is_timestamp(values.type) and not pa.types.is_string(wanted):
-            return values.cast(wanted, safe=False)
-        return values.cast(wanted)
-    except pa.ArrowException as error:
-        raise BadInvoiceFile(
-            f"{name}: column {column} holds {values.type}, not {wanted}; convert it"
-        ) from error
-
-
-def _rows(table: Any, name: str) -> Iterator[_Row]:
-    """Rows in file order, equal texts shared so that a million lines stay small."""
-    import pyarrow as pa
-
-    shared: dict[str, str] = {}
-
-    def text(value: str | None, fallback: str = "") -> str:
-        stripped = (value or fallback).strip()
-        return shared.setdefault(stripped, stripped)
-
-    for batch in table.to_batches(_BATCH_ROWS):
-        columns = {field: batch.column(field) for field in batch.schema.names}
-        seconds = columns["invoice_date"].cast(pa.int64()).to_pylist()
-        columns["invoice_date"] = pa.array(seconds, pa.int64())
-        lists = [columns[field].to_pylist() for field in COLUMNS]
-        count = batch.num_rows
-        money = columns["currency"].to_pylist() if "currency" in columns else ["GBP"] * count
-        for no, code, told, quantity, at, price, customer, country, currency in zip(
-            *lists, money, strict=True
-        ):
-            if not no.strip() or price != price or price in (float("inf"), float("-inf")):
-                raise BadInvoiceFile(
-                    f"{name}: invoice {no.strip() or '(blank)'} has a line without a number"
-                    " or price; correct columns invoice_no and unit_price"
-                )
-            yield _Row(
-                text(no), text(code), text(told), quantity, at, price, customer, text(country),
-                text(currency, "GBP").upper(),
-            )

@@ -42,6 +42,21 @@ class FillCounts:
     refunded_minor: Counter[str] = field(default_factory=Counter[str])
     new_customers: list[int] = field(default_factory=list[int])
 
+    def json(self) -> dict[str, int | dict[str, int]]:
+        """The counts alone, accounts as a number."""
+        return {
+            "orders": self.orders,
+            "guest_orders": self.guest_orders,
+            "refunds": self.refunds,
+            "credits_without_order": self.credits_without_order,
+            "unreadable": self.unreadable,
+            "repeated": self.repeated,
+            "changed": self.changed,
+            "customers": len(self.new_customers),
+            "gross_minor": dict(self.gross_minor),
+            "refunded_minor": dict(self.refunded_minor),
+        }
+
 
 def person_of(invoice: Invoice) -> str:
     """The key of the invented person behind an invoice."""

@@ -49,9 +49,7 @@ def _dates(shop: ShopState, names: dict[str, int | None]) -> Json:
     """Each date twice: in shop time and, with `_gmt`, in UTC."""
     dates: Json = {}
     for name, epoch in names.items():
-        dates[name] = (
-            None if epoch is None else local_time(epoch, shop.settings.utc_offset_minutes)
-        )
+        dates[name] = None if epoch is None else local_time(epoch, shop.settings.utc_offset_minutes)
         dates[f"{name}_gmt"] = None if epoch is None else local_time(epoch, 0)
     return dates
 
@@ -168,10 +166,7 @@ def order_json(shop: ShopState, order: OrderRecord) -> Json:
         "shipping_lines": _NO_ITEMS,
         "fee_lines": _NO_ITEMS,
         "coupon_lines": _NO_ITEMS,
-        "refunds": [
-            {"id": refund.id, "reason": refund.reason, "total": money(-refund.amount_minor, currency)}
-            for refund in order.refunds
-        ],
+        "refunds": [_refund_in_order(refund, currency) for refund in order.refunds],
         "payment_url": f"{pay}&key=wc_order_{key}",
         "is_editable": order.status in {"pending", "on-hold"},
         "needs_payment": order.status == "pending",
@@ -179,6 +174,12 @@ def order_json(shop: ShopState, order: OrderRecord) -> Json:
         "currency_symbol": _SYMBOLS.get(currency, currency),
         "_links": links,
     }  # fmt: skip
+
+
+def _refund_in_order(refund: RefundRecord, currency: str) -> Json:
+    """Negative here, positive as `amount` of the refund itself."""
+    total = money(-refund.amount_minor, currency)
+    return {"id": refund.id, "reason": refund.reason, "total": total}
 
 
 def _meta(pairs: tuple[tuple[str, Any], ...]) -> list[Json]:

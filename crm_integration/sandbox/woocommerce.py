@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,7 +21,15 @@ from crm_integration.sandbox.shop_rendering import (
     product_json,
     refund_json,
 )
-from crm_integration.sandbox.shop_state import Json, OrderRecord, ShopState
+from crm_integration.sandbox.shop_state import Json, OrderRecord, ProductRecord, ShopState
+from crm_integration.sandbox.woocommerce_answers import (
+    cut,
+    error_body,
+    invalid_body,
+    json_answer,
+    json_body,
+    only,
+)
 from crm_integration.sandbox.woocommerce_auth import OAuthGate, Refusal
 from crm_integration.sandbox.woocommerce_queries import (
     InvalidParameter,
@@ -35,14 +42,6 @@ from crm_integration.sandbox.woocommerce_queries import (
 )
 
 _ROOT = "/wp-json/wc/v3"
-_FIXED_HEADERS = {
-    "X-Powered-By": "PHP/8.2.36",
-    "X-Robots-Tag": "noindex",
-    "X-Content-Type-Options": "nosniff",
-    "Access-Control-Expose-Headers": "X-WP-Total, X-WP-TotalPages, Link",
-    "Expires": "Wed, 11 Jan 1984 05:00:00 GMT",
-    "Cache-Control": "no-cache, must-revalidate, max-age=0, no-store, private",
-}
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -92,27 +91,20 @@ class WooCommerceApp:
             try:
                 return await handler(request)
             except InvalidParameter as wrong:
-                return self._json(_invalid(wrong), status=400)
+                return self._json(invalid_body(wrong), status=400)
             except shop_edits.Refused as refused:
-                body = {"code": refused.code, "message": str(refused)}
-                return self._json({**body, "data": {"status": refused.status}}, refused.status)
+                body = error_body(refused.code, str(refused), refused.status)
+                return self._json(body, refused.status)
 
         return guarded
 
     def _refused(self, refusal: Refusal) -> Response:
-        body = {"code": refusal.code, "message": refusal.message, "data": {"status": 401}}
-        return self._json(body, status=401)
+        return self._json(error_body(refusal.code, refusal.message, 401), 401)
 
     def _json(
         self, body: Any, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> Response:
-        link = f'<{self.shop.settings.public_url}/wp-json/>; rel="https://api.w.org/"'
-        return Response(
-            orjson.dumps(body),
-            status_code=status,
-            headers={**_FIXED_HEADERS, "Link": link, **(headers or {})},
-            media_type="application/json; charset=UTF-8",
-        )
+        return json_answer(self.shop.settings.public_url, body, status, headers)
 
     async def _index(self, request: Request) -> Response:
         settings = self.shop.settings
@@ -131,22 +123,18 @@ class WooCommerceApp:
 
     async def _no_route(self, request: Request) -> Response:
         message = "No route was found matching the URL and request method."
-        return self._json(
-            {"code": "rest_no_route", "message": message, "data": {"status": 404}}, status=404
-        )
+        return self._json(error_body("rest_no_route", message, 404), 404)
 
-    def _listed(
-        self, request: Request, page: Page, render: Callable[[int], Json]
-    ) -> Response:
+    def _listed(self, request: Request, page: Page, render: Callable[[int], Json]) -> Response:
         params = request.query_params
         headers = paging_headers(
             self.shop, request.url.path, list(params.multi_items()), paging(params), page
         )
-        rows = [_only(render(key), params.get("_fields", "")) for key in page.keys]
+        rows = [only(render(key), params.get("_fields", "")) for key in page.keys]
         return self._json(rows, headers=headers)
 
     def _one(self, request: Request, body: Json, status: int = 200) -> Response:
-        return self._json(_only(body, request.query_params.get("_fields", "")), status)
+        return self._json(only(body, request.query_params.get("_fields", "")), status)
 
     # Orders and refunds
 
@@ -155,19 +143,19 @@ class WooCommerceApp:
 
     async def _orders(self, request: Request) -> Response:
         page = order_page(self.shop, request.query_params)
-        return self._listed(
-            request, page, lambda key: order_json(self.shop, self.shop.orders[key])
-        )
+        return self._listed(request, page, lambda key: order_json(self.shop, self.shop.orders[key]))
 
     async def _order(self, request: Request) -> Response:
         return self._one(request, order_json(self.shop, self._held_order(request)))
 
     async def _create_order(self, request: Request) -> Response:
-        order = shop_edits.create_order(self.shop, await _body(request))
+        order = shop_edits.create_order(self.shop, await json_body(request))
         return self._one(request, order_json(self.shop, order), 201)
 
     async def _edit_order(self, request: Request) -> Response:
-        order = shop_edits.edit_order(self.shop, self._held_order(request), await _body(request))
+        order = shop_edits.edit_order(
+            self.shop, self._held_order(request), await json_body(request)
+        )
         return self._one(request, order_json(self.shop, order))
 
     async def _delete_order(self, request: Request) -> Response:
@@ -190,7 +178,7 @@ class WooCommerceApp:
     def _refund_list(self, request: Request, keys: list[int], *, alone: bool) -> Response:
         return self._listed(
             request,
-            _cut(request, keys),
+            cut(request, keys),
             lambda key: refund_json(self.shop, self.shop.refunds[key], listed_alone=alone),
         )
 
@@ -205,7 +193,7 @@ class WooCommerceApp:
 
     async def _create_refund(self, request: Request) -> Response:
         order = self._held_order(request)
-        refund = shop_edits.create_refund(self.shop, order, await _body(request))
+        refund = shop_edits.create_refund(self.shop, order, await json_body(request))
         return self._one(request, refund_json(self.shop, refund), 201)
 
     # Customers
@@ -229,7 +217,7 @@ class WooCommerceApp:
         if orderby == "name":
             keys.sort(key=lambda key: shop_edits.email_of(self.shop, held[key]).lower())
         descending = one_of(params, "order", ("asc", "desc"), "asc") == "desc"
-        page = _cut(request, keys[::-1] if descending else keys)
+        page = cut(request, keys[::-1] if descending else keys)
         return self._listed(request, page, lambda key: customer_json(self.shop, held[key]))
 
     async def _customer(self, request: Request) -> Response:
@@ -237,12 +225,12 @@ class WooCommerceApp:
         return self._one(request, customer_json(self.shop, held))
 
     async def _create_customer(self, request: Request) -> Response:
-        customer = shop_edits.create_customer(self.shop, await _body(request))
+        customer = shop_edits.create_customer(self.shop, await json_body(request))
         return self._one(request, customer_json(self.shop, customer), 201)
 
     async def _edit_customer(self, request: Request) -> Response:
         held = shop_edits.held_customer(self.shop, request.path_params["customer"])
-        edited = shop_edits.edit_customer(self.shop, held, await _body(request))
+        edited = shop_edits.edit_customer(self.shop, held, await json_body(request))
         return self._one(request, customer_json(self.shop, edited))
 
     async def _delete_customer(self, request: Request) -> Response:
@@ -267,13 +255,13 @@ class WooCommerceApp:
         ]  # fmt: skip
         if orderby in {"date", "modified"}:
             keys.sort(key=lambda key: (held[key].modified, key))
-        page = _cut(request, keys[::-1] if paging(params).descending else keys)
+        page = cut(request, keys[::-1] if paging(params).descending else keys)
         return self._listed(request, page, lambda key: product_json(self.shop, held[key]))
 
     async def _product(self, request: Request) -> Response:
         return self._one(request, product_json(self.shop, self._held_product(request)))
 
-    def _held_product(self, request: Request) -> Any:
+    def _held_product(self, request: Request) -> ProductRecord:
         held = self.shop.products.get(request.path_params["product"])
         if held is None:
             raise shop_edits.Refused("Invalid ID.", "woocommerce_rest_product_invalid_id", 404)
@@ -281,7 +269,7 @@ class WooCommerceApp:
 
     async def _variations(self, request: Request) -> Response:
         self._held_product(request)
-        return self._listed(request, _cut(request, []), lambda key: {})
+        return self._listed(request, cut(request, []), lambda key: {})
 
     async def _currency(self, request: Request) -> Response:
         value = self.shop.settings.currency
@@ -292,63 +280,14 @@ class WooCommerceApp:
 
     async def _webhooks(self, request: Request) -> Response:
         held = self.shop.webhooks
-        return self._listed(request, _cut(request, sorted(held, reverse=True)), held.__getitem__)
+        return self._listed(request, cut(request, sorted(held, reverse=True)), held.__getitem__)
 
     async def _create_webhook(self, request: Request) -> Response:
-        return self._json(shop_edits.create_webhook(self.shop, await _body(request)), 201)
+        return self._json(shop_edits.create_webhook(self.shop, await json_body(request)), 201)
 
     async def _edit_webhook(self, request: Request) -> Response:
         held = self.shop.webhooks.get(request.path_params["webhook"])
         if held is None:
             raise shop_edits.Refused("Invalid ID.", "woocommerce_rest_shop_webhook_invalid_id", 404)
-        held.update(await _body(request))
+        held.update(await json_body(request))
         return self._json(held)
-
-
-async def _body(request: Request) -> Json:
-    try:
-        body = orjson.loads(await request.body() or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise shop_edits.Refused(
-            "Invalid JSON body passed.", "rest_invalid_json", 400
-        ) from error
-    if not isinstance(body, dict):
-        raise shop_edits.Refused("Invalid JSON body passed.", "rest_invalid_json", 400)
-    return body  # pyright: ignore[reportUnknownVariableType]
-
-
-def _cut(request: Request, keys: list[int]) -> Page:
-    place = paging(request.query_params)
-    return Page(keys[place.start : place.start + place.per_page], len(keys))
-
-
-def _only(body: Json, fields: str) -> Json:
-    """WordPress' `_fields`: the named fields, dots go into objects."""
-    if not fields:
-        return body
-    kept: Json = {}
-    for name in fields.split(","):
-        first, _, rest = name.strip().partition(".")
-        if first not in body:
-            continue
-        value: Any = body[first]
-        if rest and isinstance(value, dict):
-            inner = _only(value, rest)  # pyright: ignore[reportUnknownArgumentType]
-            kept[first] = {**kept.get(first, {}), **inner}
-        else:
-            kept[first] = value
-    return kept
-
-
-def _invalid(wrong: InvalidParameter) -> Json:
-    return {
-        "code": "rest_invalid_param",
-        "message": f"Invalid parameter(s): {wrong.name}",
-        "data": {
-            "status": 400,
-            "params": {wrong.name: wrong.message},
-            "details": {
-                wrong.name: {"code": wrong.code, "message": wrong.message, "data": None}
-            },
-        },
-    }

@@ -8,7 +8,7 @@ row level security hides everything else. There is no global tenant.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -40,7 +40,7 @@ class Tenancy:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
-    def scope(self, tenant: str) -> Iterator[TenantScope]:
+    def scope(self, tenant: str) -> Generator[TenantScope]:
         """A transaction inside the tenant's walls; commits at the end, rolls back on an error.
 
         Raises NotFound for a tenant that does not exist.

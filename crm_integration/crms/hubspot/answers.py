@@ -52,6 +52,9 @@ _STATUS_OF_CATEGORY: Final = {
 }
 """A record's error inside a 207 has no status of its own; its category stands in for it."""
 
+_WORDS: Final = ("error", "subCategory", "category", "policyName", "errorType")
+"""Where an answer carries a code, the most telling first."""
+
 _EXISTING_ID: Final = (
     re.compile(r"Existing ID:\s*(\d+)"),
     re.compile(r"(\d+) already has that value"),
@@ -59,11 +62,13 @@ _EXISTING_ID: Final = (
 _PROPERTY: Final = re.compile(r"""[Pp]roperty ["']([a-z0-9_]+)["']""")
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def object_of(value: object) -> Mapping[str, Any]:
+    """The value if it is a JSON object, else an empty one."""
     return cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
 
 
-def _items(value: object) -> list[Any]:
+def list_of(value: object) -> list[Any]:
+    """The value if it is a JSON list, else an empty one."""
     return cast(list[Any], value) if isinstance(value, list) else []
 
 
@@ -78,12 +83,12 @@ class Answer:
     @property
     def results(self) -> list[Mapping[str, Any]]:
         """The records of a batch or search answer."""
-        return [_mapping(item) for item in _items(self.body.get("results"))]
+        return [object_of(item) for item in list_of(self.body.get("results"))]
 
     @property
     def errors(self) -> list[Mapping[str, Any]]:
         """The errors of a batch answer, or the details of an error."""
-        return [_mapping(item) for item in _items(self.body.get("errors"))]
+        return [object_of(item) for item in list_of(self.body.get("errors"))]
 
     @property
     def message(self) -> str:
@@ -91,11 +96,15 @@ class Answer:
         return str(self.body.get("message", ""))
 
     @property
+    def words(self) -> list[str]:
+        """All codes HubSpot gives, the most telling first: a detail's before the category."""
+        own = (self.body.get(name) for name in _WORDS)
+        return [str(word) for word in (*(code for code, _ in self._details()), *own) if word]
+
+    @property
     def code(self) -> str:
-        """HubSpot's most telling word: a detail's code before the category."""
-        codes = [code for code, _ in self._details() if code]
-        own = (self.body.get(name) for name in ("error", "category", "policyName", "errorType"))
-        return next((str(code) for code in (*codes, *own) if code), "")
+        """The most telling of `words`, or ""."""
+        return next(iter(self.words), "")
 
     @property
     def field_name(self) -> str:
@@ -112,15 +121,15 @@ class Answer:
     @property
     def scopes(self) -> str:
         """The permissions that are lacking; any one of several is enough."""
-        contexts = [_mapping(part.get("context")) for part in (self.body, *self.errors)]
+        contexts = [object_of(part.get("context")) for part in (self.body, *self.errors)]
         named = ("requiredGranularScopes", "requiredScopes", "missingScopes")
-        found = (str(s) for c in contexts for name in named for s in _items(c.get(name)))
+        found = (str(s) for c in contexts for name in named for s in list_of(c.get(name)))
         return " or ".join(dict.fromkeys(found))
 
     def _details(self) -> Iterator[tuple[str, str]]:
         """(code, property) of each refused value, from `errors` and from the message's list."""
-        for detail in self.errors:
-            names = _items(_mapping(detail.get("context")).get("propertyName"))
+        for detail in (*self.errors, self.body):
+            names = list_of(object_of(detail.get("context")).get("propertyName"))
             name = names[0] if names else detail.get("name", "")
             yield str(detail.get("code") or detail.get("error") or ""), str(name or "")
         for detail in _listed(self.message):
@@ -130,7 +139,7 @@ class Answer:
 def error_for(answer: Answer) -> RemoteError:
     """The error of an answer that is no success: the first fitting row of ANSWERS."""
     for status, code, build in ANSWERS:
-        if status in (answer.status, answer.status // 100) and code in ("", answer.code):
+        if status in (answer.status, answer.status // 100) and code in ("", *answer.words):
             return build(answer)
     return _permanent(answer)
 
@@ -234,7 +243,7 @@ ANSWERS: Final[tuple[tuple[int, str, Callable[[Answer], RemoteError]], ...]] = (
     (5, "", _transient),
     (4, "", _permanent),
 )
-"""(status or its first digit, HubSpot's code or "" for any, error); the first that fits wins.
+"""(status or its first digit, one of HubSpot's words or "" for any, error); the first fit wins.
 477 (account is being moved between data centres) carries a Retry-After of up to a day."""
 
 
@@ -251,4 +260,4 @@ def _listed(message: str) -> list[Mapping[str, Any]]:
         value, _ = json.JSONDecoder().raw_decode(message, start)
     except ValueError:
         return []
-    return [_mapping(item) for item in _items(value)]
+    return [object_of(item) for item in list_of(value)]

@@ -22,27 +22,44 @@ from crm_integration.errors import (
 )
 
 Item = TypeVar("Item")
+Item_contra = TypeVar("Item_contra", contravariant=True)
 Numbered = Sequence[tuple[int, Item]]
 
 _SPLIT: Final = frozenset({400, 409, 413})
 """Statuses with which HubSpot fails a whole batch for one record of it (or for its size)."""
 
 _CALLS_PER_BATCH: Final = 60
-"""One bad record in 100 takes 15 calls, five take about 55. Beyond, the rest of the batch goes
+"""One bad record in 100 takes at most 15 calls, five at most 55. Beyond, the rest of the batch goes
 back to the ledger unwritten, so that a bad import cannot eat the account's whole budget."""
 
 
-class BatchShape(Protocol[Item]):
+class BatchShape(Protocol[Item_contra]):
     """How one kind of batch is written, and which items its answer speaks of."""
 
     @property
-    def path(self) -> str: ...
-    def input_of(self, number: int, item: Item) -> dict[str, Any]: ...
-    def writes_field(self, item: Item, name: str) -> bool: ...
+    def path(self) -> str:
+        """Endpoint of the batch."""
+        ...
+
+    def input_of(self, number: int, item: Item_contra) -> dict[str, Any]:
+        """One entry of `inputs`; `number` is ours and unique within the adapter call."""
+        ...
+
+    def writes_field(self, item: Item_contra, name: str) -> bool:
+        """Whether the item writes the property."""
+        ...
+
     def owners_of_result(
-        self, result: Mapping[str, Any], items: Numbered[Item]
-    ) -> Sequence[int]: ...
-    def owners_of_error(self, error: Mapping[str, Any], items: Numbered[Item]) -> Sequence[int]: ...
+        self, result: Mapping[str, Any], items: Numbered[Item_contra]
+    ) -> Sequence[int]:
+        """Numbers of the items a result speaks of."""
+        ...
+
+    def owners_of_error(
+        self, error: Mapping[str, Any], items: Numbered[Item_contra]
+    ) -> Sequence[int]:
+        """Numbers of the items an error of a 207 names; none if it names nobody."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -107,9 +124,7 @@ class Batches(Generic[Item]):
             )
         self._fail(items, error)
 
-    def _refused(
-        self, shape: BatchShape[Item], items: Numbered[Item], error: RemoteError
-    ) -> None:
+    def _refused(self, shape: BatchShape[Item], items: Numbered[Item], error: RemoteError) -> None:
         """The whole batch was refused and nothing of it written: find whom it is about."""
         bad: Numbered[Item] = []
         if isinstance(error, DataRejected) and error.code in FIELD_WIDE:

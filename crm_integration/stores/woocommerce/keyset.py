@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
-from typing import cast
+from typing import Any, cast
 
 from crm_integration.errors import BadInput, Permanent
 from crm_integration.stores._contract import Page, SourceObject, Unsplittable, Window
@@ -43,8 +43,9 @@ class Listing:
             "dates_are_gmt": "true",
             "per_page": str(place.size),
             "page": str(place.page),
-            self.after: _stamp(place.moment),
         }
+        if place.after >= 0:
+            params[self.after] = _stamp(place.moment)
         if window is not None:
             params[self.before] = f"{window.end.isoformat()}T00:00:00"
         return params
@@ -54,20 +55,30 @@ class Listing:
 class _Place:
     """Where the listing stands; as JSON it is the checkpoint.
 
-    `after` is exclusive, in seconds since 1970. `fresh`: this pass over the pages brought
-    something new, so one more pass is due. `size` is 1 while a broken page is taken apart.
+    `after` is exclusive, in seconds since 1970; -1 is no limit. `fresh`: this pass over the
+    pages brought something new, so one more pass is due. `broken` is the page that was no list
+    and is being read again row by row (0: none); `page` then counts rows.
     """
 
     after: int
     page: int = 1
-    size: int = PER_PAGE
     fresh: bool = False
+    broken: int = 0
     done: bool = False
     listed: int | None = None
 
     @property
     def moment(self) -> datetime:
         return _FIRST + timedelta(seconds=self.after)
+
+    @property
+    def size(self) -> int:
+        return 1 if self.broken else PER_PAGE
+
+    @property
+    def first_row(self) -> int:
+        """Of the broken page, counted from 1."""
+        return (self.broken - 1) * PER_PAGE + 1
 
 
 @dataclass
@@ -95,6 +106,9 @@ class _Seen:
             self.moments[item.source_id] = item.source_time
             self.contents[item.source_id] = content
         return unseen, progress
+
+    def latest(self) -> datetime | None:
+        return max((moment for moment in self.moments.values() if moment), default=None)
 
     def forget(self, until: datetime) -> None:
         """Drop what no request will bring again (times up to `until`)."""
@@ -125,7 +139,7 @@ def keyset_pages(
     place, seen = _start(window, resume), _Seen()
     while not place.done:
         answer, place = _read(client, listing, window, place, seen)
-        following = _next(place, answer)
+        following = _next(place, answer, seen.latest())
         if following.after > place.after:
             seen.forget(following.moment)
         place = following
@@ -154,6 +168,12 @@ def _read(
     if count > place.size:
         raise Permanent(f"the shop sent {count} {listing.path} where {place.size} were asked for")
     moments = [item.source_time for item in objects if item.source_time is not None]
+    if place.after >= 0 and min(moments, default=place.moment + _SECOND) <= place.moment:
+        raise Permanent(
+            f"the shop ignores {listing.after} for {listing.path}: listing by time is impossible; "
+            "update WooCommerce to 5.8 or later",
+            code="filter_ignored",
+        )
     unseen, progress = seen.sift(objects)
     if place.page > 1 and count == place.size and not (progress or strange or place.fresh):
         _refuse_endless(place, len(seen.moments))
@@ -161,27 +181,41 @@ def _read(
     return _Answer(unseen, strange, last, full=count == place.size, progress=progress), place
 
 
-def _next(place: _Place, answer: _Answer) -> _Place:
+def _next(place: _Place, answer: _Answer, latest: datetime | None) -> _Place:
+    """Where to go on; `latest` is the newest time read since `place.after`."""
+    if place.broken:
+        return _next_row(place, answer, latest)
     if answer.broken:
-        return _around(place)
+        place = replace(place, broken=place.page, fresh=False)
+        return replace(place, page=place.first_row)
     fresh = place.fresh or answer.progress
     beyond = answer.last is not None and answer.last - _SECOND > place.moment
     if place.page == 1 and beyond and answer.last is not None:
-        return replace(place, after=_seconds(answer.last) - 1, size=PER_PAGE, fresh=False)
+        return replace(place, after=_seconds(answer.last) - 1, fresh=False)
     if answer.full and not beyond:
         return replace(place, page=place.page + 1, fresh=fresh)
     if fresh:
-        return replace(place, page=1, size=PER_PAGE, fresh=False)
+        return replace(place, page=1, fresh=False)
     if beyond:
-        return replace(place, after=place.after + 1, page=1, size=PER_PAGE, fresh=False)
+        return replace(place, after=place.after + 1, page=1, fresh=False)
     return replace(place, done=True)
 
 
-def _around(place: _Place) -> _Place:
-    """A page that is no list is read again row by row; a row that is none is passed over."""
-    if place.size > 1:
-        return replace(place, size=1, page=(place.page - 1) * place.size + 1)
-    return replace(place, page=place.page + 1)
+def _next_row(place: _Place, answer: _Answer, latest: datetime | None) -> _Place:
+    """Through the rows of a broken page, again until nothing is new; then past the page."""
+    fresh = place.fresh or answer.progress
+    ended = not answer.full and not answer.broken
+    if not ended and place.page + 1 < place.first_row + PER_PAGE:
+        return replace(place, page=place.page + 1, fresh=fresh)
+    if fresh:
+        return replace(place, page=place.first_row, fresh=False)
+    if latest is None:
+        raise Permanent("the shop sends no readable answer at all: no row of a page was JSON")
+    if ended:
+        return replace(place, page=1, broken=0, done=True)
+    if latest - _SECOND > place.moment:
+        return replace(place, after=_seconds(latest) - 1, page=1, broken=0, fresh=False)
+    return replace(place, page=place.broken + 1, broken=0, fresh=False)
 
 
 def _refuse_endless(place: _Place, seen: int) -> None:
@@ -199,10 +233,10 @@ def _start(window: Window | None, resume: str | None) -> _Place:
 
 def _from_checkpoint(text: str) -> _Place:
     try:
-        stored = json.loads(text)
-        return _Place(**cast(dict[str, int], stored))
+        place = _Place(**cast(dict[str, Any], json.loads(text)))
     except (ValueError, TypeError) as error:
         raise BadInput("this checkpoint was not made by this listing: start it anew") from error
+    return replace(place, page=place.first_row, fresh=False) if place.broken else place
 
 
 def _seconds(moment: datetime) -> int:

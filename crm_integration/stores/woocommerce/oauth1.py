@@ -38,9 +38,7 @@ class OAuth1(httpx.Auth):
     def __init__(self, key: str, secret: str) -> None:
         self._key, self._secret = key, secret
 
-    def auth_flow(
-        self, request: httpx.Request
-    ) -> Generator[httpx.Request, httpx.Response, None]:
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """The same request with the six oauth_* parameters in its query."""
         params = request.url.params.multi_items()
         params += [

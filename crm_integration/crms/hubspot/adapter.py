@@ -1,0 +1,228 @@
+"""HubSpot as the engine sees it: reads, writes and associations of one account.
+
+Prevents HubSpot's batch semantics from reaching the ledger: whatever a batch of 100 answers, one
+outcome per record comes out, matched by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from crm_integration.crms._contract import (
+    Association,
+    CrmRecord,
+    FieldNeed,
+    Outcome,
+    Write,
+)
+from crm_integration.crms._registry import CrmManifest
+from crm_integration.crms.hubspot.answers import object_of, record_error
+from crm_integration.crms.hubspot.batches import Batches, Settled
+from crm_integration.crms.hubspot.client import Client
+from crm_integration.crms.hubspot.properties import prepare_type
+from crm_integration.crms.hubspot.shapes import (
+    DefaultAssociation,
+    UpdateById,
+    UpsertByKey,
+    is_utf8,
+    unsendable,
+)
+from crm_integration.errors import Permanent, RemoteError
+
+_ASSOCIATIONS_A_CALL: Final = 100
+"""Documented limit of `batch/associate/default`."""
+
+_SEARCH_VALUES: Final = 100
+"""Documented limit of the values of one IN filter."""
+
+_Item = TypeVar("_Item")
+
+
+class Adapter:
+    """One HubSpot account. Not safe for use by two threads at once."""
+
+    def __init__(self, client: Client, manifest: CrmManifest) -> None:
+        self._client, self._manifest = client, manifest
+        self._prepared: dict[str, set[FieldNeed]] = {}
+
+    def account_id(self) -> str:
+        """The portal id."""
+        answer = self._client.get("account-info/v3/details", budget="account")
+        portal = answer.body.get("portalId")
+        if portal is None:
+            raise Permanent("HubSpot's account details carry no portalId", status=answer.status)
+        return str(portal)
+
+    def prepare(self, object_type: str, needs: Sequence[FieldNeed]) -> None:
+        """See `properties.prepare_type`; what this adapter has prepared costs no call."""
+        done = self._prepared.get(object_type)
+        if done is not None and done.issuperset(needs):
+            return
+        prepare_type(self._client, self._type(object_type), self._manifest.key_field, needs)
+        self._prepared[object_type] = (done or set()) | set(needs)
+
+    def read(
+        self, object_type: str, record_ids: Sequence[str], fields: Sequence[str]
+    ) -> dict[str, CrmRecord]:
+        """Records by CRM id; deleted ones are absent."""
+        found = self._batch_read(object_type, record_ids, fields, id_property=None)
+        return {record.record_id: record for record in found}
+
+    def find_by_key(
+        self, object_type: str, keys: Sequence[str], fields: Sequence[str]
+    ) -> dict[str, CrmRecord]:
+        """Records by our key, by batch read: search lags behind writes, this does not."""
+        key_field = self._manifest.key_field
+        found = self._batch_read(object_type, keys, fields, id_property=key_field)
+        return {record.key: record for record in found if record.key is not None}
+
+    def find_by_match(
+        self, object_type: str, match_field: str, values: Sequence[str], fields: Sequence[str]
+    ) -> dict[str, list[CrmRecord]]:
+        """All records whose `match_field` is one of the values, by case-folded value.
+
+        Searches, so a record written in the last seconds may be missing: only for records that
+        were there before us. HubSpot takes the values of an IN filter in lower case, and a page
+        may repeat a record when others move: it counts once, or it would look like a duplicate.
+        """
+        usable = [value.strip() for value in values if is_utf8(value)]
+        wanted = {value.casefold(): value.lower() for value in usable}
+        names = [*fields, match_field]
+        found: dict[str, dict[str, CrmRecord]] = {}
+        for chunk in _chunks(list(wanted.values()), _SEARCH_VALUES):
+            for result in self._search(object_type, match_field, chunk, self._asked(names)):
+                held = str(object_of(result.get("properties")).get(match_field) or "")
+                value = held.strip().casefold()
+                if value in wanted:
+                    record = self._record(result, names)
+                    found.setdefault(value, {})[record.record_id] = record
+        return {value: list(records.values()) for value, records in found.items()}
+
+    def write(self, object_type: str, writes: Sequence[Write]) -> list[Outcome]:
+        """One outcome per write, in the order given; see the contract for what is raised."""
+        hubspot_type, key_field = self._type(object_type), self._manifest.key_field
+        size = self._manifest.objects[object_type].batch
+        batches: Batches[Write] = Batches(self._client, size=size, budget="batch")
+        numbered = list(enumerate(writes))
+        batches.settled.update(
+            (n, Settled(0, error)) for n, write in numbered if (error := unsendable(write))
+        )
+        sendable = [(n, write) for n, write in numbered if n not in batches.settled]
+        creates = [(n, write) for n, write in sendable if write.record_id is None]
+        updates = [(n, write) for n, write in sendable if write.record_id is not None]
+        batches.run(UpsertByKey(hubspot_type, key_field), creates)
+        batches.run(UpdateById(hubspot_type, key_field), updates)
+        batches.raise_if_nothing_reached()
+        return [self._outcome(write, batches.settled[n]) for n, write in numbered]
+
+    def associate(self, associations: Sequence[Association]) -> list[RemoteError | None]:
+        """None for each that stands now; errors (also Transient) one by one, never raised."""
+        settled: dict[int, Settled] = {}
+        pairs: dict[tuple[str, str], list[tuple[int, Association]]] = {}
+        for number, wanted in enumerate(associations):
+            pair = (self._type(wanted.from_type), self._type(wanted.to_type))
+            pairs.setdefault(pair, []).append((number, wanted))
+        for (from_type, to_type), items in pairs.items():
+            batches: Batches[Association] = Batches(
+                self._client, size=_ASSOCIATIONS_A_CALL, budget="associations"
+            )
+            batches.run(DefaultAssociation(from_type, to_type), items)
+            settled.update(batches.settled)
+        return [settled[number].error for number in range(len(associations))]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _type(self, object_type: str) -> str:
+        return self._manifest.objects[object_type].type
+
+    def _asked(self, fields: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys([*fields, self._manifest.key_field]))
+
+    def _batch_read(
+        self,
+        object_type: str,
+        ids: Sequence[str],
+        fields: Sequence[str],
+        *,
+        id_property: str | None,
+    ) -> Iterator[CrmRecord]:
+        path = f"crm/v3/objects/{self._type(object_type)}/batch/read"
+        named = {} if id_property is None else {"idProperty": id_property}
+        for chunk in _chunks(list(dict.fromkeys(ids)), self._manifest.objects[object_type].batch):
+            inputs = [{"id": value} for value in chunk]
+            body = {"inputs": inputs, "properties": self._asked(fields), **named}
+            answer = self._client.query(path, body, budget="batch")
+            for error in map(record_error, answer.errors):
+                if error.status != 404:
+                    raise error
+            for result in answer.results:
+                yield self._record(result, fields)
+
+    def _search(
+        self, object_type: str, match_field: str, values: Sequence[str], properties: list[str]
+    ) -> Iterator[Mapping[str, Any]]:
+        """All pages of one search; 100 a page."""
+        path = f"crm/v3/objects/{self._type(object_type)}/search"
+        test = {"propertyName": match_field, "operator": "IN", "values": list(values)}
+        body: dict[str, Any] = {
+            "filterGroups": [{"filters": [test]}],
+            "properties": properties,
+            "limit": 100,
+        }
+        while True:
+            answer = self._client.query(path, body, budget="search")
+            yield from answer.results
+            after = object_of(object_of(answer.body.get("paging")).get("next")).get("after")
+            if not after:
+                return
+            body = {**body, "after": after}
+
+    def _record(self, result: Mapping[str, Any], fields: Sequence[str]) -> CrmRecord:
+        properties = object_of(result.get("properties"))
+        return CrmRecord(
+            record_id=str(result["id"]),
+            key=_given_back(properties.get(self._manifest.key_field)),
+            fields={name: _given_back(properties.get(name)) for name in fields},
+            updated_at=_time(result.get("updatedAt")),
+        )
+
+    def _outcome(self, write: Write, settled: Settled) -> Outcome:
+        if settled.error is not None or settled.answer is None:
+            return Outcome(settled.status, error=settled.error, answer=settled.answer)
+        result = settled.answer
+        properties = object_of(result.get("properties"))
+        given = [n for n, value in write.fields.items() if n in properties or value in (None, "")]
+        record = self._record(result, given)
+        return Outcome(
+            settled.status,
+            record=record if record.key else replace(record, key=write.key),
+            created=write.record_id is None and _is_new(result),
+            answer=result,
+        )
+
+
+def _given_back(value: object) -> str | None:
+    """HubSpot clears with "" and reads back null or "": one value for both, or the next look
+    would take the difference for an edit in the CRM."""
+    return None if value is None or value == "" else str(value)
+
+
+def _is_new(result: Mapping[str, Any]) -> bool:
+    new = result.get("new")
+    if isinstance(new, bool):
+        return new
+    return "createdAt" in result and result["createdAt"] == result.get("updatedAt")
+
+
+def _time(value: object) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) and value else None
+
+
+def _chunks(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,123 @@
+"""Lists customers, for which the shop has no filter on time: all of them, by id.
+
+Prevents the account that is never seen: when one is deleted in mid-scan everything behind it
+moves up, and the next offset would jump over one. Each request therefore overlaps the last by
+one row and steps back when the overlap is gone; a closing pass over the ids alone fetches what
+was missed all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
+
+from crm_integration.errors import BadInput, Permanent
+from crm_integration.stores._contract import Page, SourceObject, Unsplittable
+from crm_integration.stores.woocommerce.client import Client
+from crm_integration.stores.woocommerce.cutting import NotSplittable, split
+from crm_integration.stores.woocommerce.direct import fetch
+
+PER_PAGE = 100
+_LONGEST_LIST = 20_000
+"""Characters of seen ids a checkpoint carries; beyond it the closing pass reads more again."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the sweep stands: `last` is the highest id read; `seen` runs of ids, or None."""
+
+    offset: int = 0
+    last: int = 0
+    closing: bool = False
+    done: bool = False
+    seen: str | None = ""
+
+
+def sweep_pages(client: Client, resume: str | None) -> Iterator[Page]:
+    """All accounts of every role, then those that only the closing pass knew.
+
+    Raises BadInput for a checkpoint of another making, Permanent for a page that is no list.
+    """
+    place = _from_checkpoint(resume) if resume is not None else _Place()
+    seen = _ids(place.seen)
+    while not place.done:
+        objects, strange = _read(client, place)
+        following = _next(place, objects, len(objects) + len(strange))
+        if place.closing:
+            objects = _missed(client, objects, seen)
+        fresh = [item for item in objects if int(item.source_id) not in seen]
+        seen.update(int(item.source_id) for item in fresh)
+        place = following
+        if fresh or strange or place.done:
+            checkpoint = json.dumps(asdict(replace(place, seen=_runs(seen))))
+            yield Page(objects=tuple(fresh), checkpoint=checkpoint, unreadable=tuple(strange))
+
+
+def _read(client: Client, place: _Place) -> tuple[list[SourceObject], list[Unsplittable]]:
+    params = {
+        "role": "all",
+        "orderby": "id",
+        "order": "asc",
+        "per_page": str(PER_PAGE),
+        "offset": str(place.offset),
+    }
+    if place.closing:
+        params["_fields"] = "id"
+    response = client.get("customers", params)
+    try:
+        return split("customer", response.content)
+    except NotSplittable as error:
+        raise Permanent(
+            f"the list of customers is no JSON list ({error.reason}) at offset {place.offset}: "
+            "look at this answer in the shop; the sweep goes on from here",
+            code=error.reason,
+        ) from error
+
+
+def _next(place: _Place, objects: list[SourceObject], count: int) -> _Place:
+    ids = [int(item.source_id) for item in objects]
+    lost_overlap = place.offset > 0 and (not ids or ids[0] > place.last)
+    if lost_overlap:
+        return replace(place, offset=max(0, place.offset - PER_PAGE))
+    last = max([place.last, *ids])
+    if count >= PER_PAGE:
+        return replace(place, offset=place.offset + count - 1, last=last)
+    return _Place(closing=True) if not place.closing else replace(place, done=True)
+
+
+def _missed(client: Client, listed: list[SourceObject], seen: set[int]) -> list[SourceObject]:
+    ids = [item.source_id for item in listed if int(item.source_id) not in seen]
+    found = fetch(client, "customer", ids)
+    return [item for item in found if isinstance(item, SourceObject)]
+
+
+def _runs(ids: set[int]) -> str | None:
+    """`1-57,59`: short where ids are dense; None where it would swell every checkpoint."""
+    runs: list[list[int]] = []
+    for number in sorted(ids):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    text = ",".join(f"{low}-{high}" for low, high in runs)
+    return text if len(text) <= _LONGEST_LIST else None
+
+
+def _ids(runs: str | None) -> set[int]:
+    ids: set[int] = set()
+    for run in (runs or "").split(","):
+        if run:
+            low, _, high = run.partition("-")
+            ids.update(range(int(low), int(high) + 1))
+    return ids
+
+
+def _from_checkpoint(text: str) -> _Place:
+    try:
+        place = _Place(**cast(dict[str, Any], json.loads(text)))
+        _ids(place.seen)
+    except (ValueError, TypeError) as error:
+        raise BadInput("this checkpoint was not made by this listing: start it anew") from error
+    return place

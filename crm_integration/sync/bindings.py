@@ -1,0 +1,140 @@
+"""Bindings: which CRM record a canonical object is, and what the CRM gave back of our writes.
+
+Prevents two canonical objects from fighting over one record, and a value that the CRM merely
+reshaped (lower-cased, rounded, trimmed) from being sent again for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_integration.crms._contract import FieldValue
+from crm_integration.storage.bulk import stage
+from crm_integration.storage.tables.sync import bindings
+from crm_integration.sync.ledger import row_name
+from crm_integration.tenancy.scope import TenantScope
+
+_TABLE = "bindings"
+Fields = dict[str, FieldValue]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """`given_back` is the CRM's form of what we wrote last, `sent` ours; both by field."""
+
+    object_id: UUID
+    record_id: str
+    adopted: bool
+    given_back: Fields = field(default_factory=lambda: Fields(), repr=False)
+    sent: Fields = field(default_factory=lambda: Fields(), repr=False)
+
+
+def bindings_of(
+    scope: TenantScope, connection_id: str, object_type: str, object_ids: Collection[UUID]
+) -> dict[UUID, Binding]:
+    """The bindings of these objects; an object that has none is absent."""
+    asked = stage(scope.connection, bindings, ("object_id",), [(one,) for one in set(object_ids)])
+    rows = scope.connection.execute(
+        select(
+            bindings.c.object_id,
+            bindings.c.crm_record_id,
+            bindings.c.adopted,
+            bindings.c.given_back,
+        ).join_from(
+            asked,
+            bindings,
+            (bindings.c.tenant_id == scope.tenant)
+            & (bindings.c.connection_id == connection_id)
+            & (bindings.c.object_type == object_type)
+            & (bindings.c.object_id == asked.c.object_id),
+        )
+    )
+    return {
+        row.object_id: Binding(
+            row.object_id,
+            row.crm_record_id,
+            row.adopted,
+            **_open(scope, row_name(connection_id, object_type, row.object_id), row.given_back),
+        )
+        for row in rows
+    }
+
+
+def record_ids(
+    scope: TenantScope, connection_id: str, links: Iterable[tuple[str, UUID]]
+) -> dict[UUID, str]:
+    """CRM record ids of linked objects of any type; unbound ones are absent."""
+    asked = stage(scope.connection, bindings, ("object_type", "object_id"), set(links))
+    rows = scope.connection.execute(
+        select(bindings.c.object_id, bindings.c.crm_record_id).join_from(
+            asked,
+            bindings,
+            (bindings.c.tenant_id == scope.tenant)
+            & (bindings.c.connection_id == connection_id)
+            & (bindings.c.object_type == asked.c.object_type)
+            & (bindings.c.object_id == asked.c.object_id),
+        )
+    )
+    return {row.object_id: row.crm_record_id for row in rows}
+
+
+def owners_of(
+    scope: TenantScope, connection_id: str, object_type: str, records: Collection[str]
+) -> dict[str, UUID]:
+    """CRM record id -> the canonical object it is bound to already."""
+    asked = stage(scope.connection, bindings, ("crm_record_id",), [(one,) for one in set(records)])
+    rows = scope.connection.execute(
+        select(bindings.c.crm_record_id, bindings.c.object_id).join_from(
+            asked,
+            bindings,
+            (bindings.c.tenant_id == scope.tenant)
+            & (bindings.c.connection_id == connection_id)
+            & (bindings.c.object_type == object_type)
+            & (bindings.c.crm_record_id == asked.c.crm_record_id),
+        )
+    )
+    return {row.crm_record_id: row.object_id for row in rows}
+
+
+def bind(
+    scope: TenantScope, connection_id: str, object_type: str, found: Sequence[Binding]
+) -> None:
+    """Write bindings, new or with a newer base; one that stands keeps its adoption mark."""
+    if not found:
+        return
+    names = (
+        *("tenant_id", "connection_id", "object_type", "object_id"),
+        *("crm_record_id", "adopted", "given_back"),
+    )
+    rows = (
+        (
+            *(scope.tenant, connection_id, object_type, one.object_id, one.record_id, one.adopted),
+            scope.keys.seal(
+                _TABLE,
+                row_name(connection_id, object_type, one.object_id),
+                orjson.dumps({"given_back": one.given_back, "sent": one.sent}),
+            ),
+        )
+        for one in found
+    )
+    staged = stage(scope.connection, bindings, names, rows)
+    statement = insert(bindings).from_select(names, select(*(staged.c[name] for name in names)))
+    scope.connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(bindings.primary_key.columns),
+            set_={
+                "crm_record_id": statement.excluded.crm_record_id,
+                "given_back": statement.excluded.given_back,
+            },
+        )
+    )
+
+
+def _open(scope: TenantScope, row: str, sealed: bytes) -> dict[str, Fields]:
+    return orjson.loads(scope.keys.open(_TABLE, row, sealed))

@@ -1,0 +1,340 @@
+"""The ledger: what each CRM object should be, what is being sent, and what was written.
+
+Prevents the three quiet failures of syncing: a fingerprint saved before the write (the row is
+skipped for ever), an answer that comes back after someone else took over (it counts only under
+its claim), and a newer version that is lost while an older one is in flight (the row is pending
+again).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_integration.crms._contract import FieldValue
+from crm_integration.storage.bulk import stage
+from crm_integration.storage.tables.sync import ledger
+from crm_integration.sync.transitions import State, check
+from crm_integration.tenancy.scope import TenantScope
+
+CLAIM_SECONDS = 120
+"""More than twice the longest request (transport/http.py: 30 s)."""
+
+_TABLE = "ledger"
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What a CRM object should hold, and which objects it belongs to."""
+
+    fields: dict[str, FieldValue] = field(repr=False)
+    match: str | None = field(repr=False)
+    links: tuple[tuple[str, UUID], ...]
+
+    def encoded(self) -> bytes:
+        """Stable JSON: equal desires are equal bytes."""
+        links = [[object_type, str(identifier)] for object_type, identifier in self.links]
+        return orjson.dumps(
+            {"fields": self.fields, "match": self.match, "links": links},
+            option=orjson.OPT_SORT_KEYS,
+        )
+
+    @classmethod
+    def decoded(cls, encoded: bytes) -> Desired:
+        """What `encoded` wrote."""
+        raw = orjson.loads(encoded)
+        links = tuple((object_type, UUID(identifier)) for object_type, identifier in raw["links"])
+        return cls(raw["fields"], raw["match"], links)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One object's desired state with its trace."""
+
+    object_id: UUID
+    desired: Desired
+    source_time: datetime
+    raw_id: int
+    rules_version: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a batch of wishes has in common."""
+
+    connection_id: str
+    object_type: str
+    mapping_id: str
+    mapping_digest: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A row this process may send until its claim expires."""
+
+    object_id: UUID
+    claim_id: UUID
+    desired: Desired
+    source_time: datetime
+    tries: int
+    associated: tuple[UUID, ...]
+    mapping_id: str
+    written_before: bool
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of a claimed row."""
+
+    object_id: UUID
+    claim_id: UUID
+    state: State
+    reason: str | None = None
+    delay: float = 0.0
+    associated: tuple[UUID, ...] = ()
+
+
+def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
+    """Write what is desired. Equal to what stands: only the trace is brought up to date."""
+    names = (
+        *("tenant_id", "connection_id", "object_type", "object_id", "state", "desired"),
+        *("desired_digest", "source_time", "raw_id", "mapping_id", "mapping_digest"),
+        *("rules_version", "run_id", "needs"),
+    )
+    staged = stage(
+        scope.connection, ledger, names, (_wish_row(scope, origin, one) for one in wishes)
+    )
+    statement = insert(ledger).from_select(names, select(*(staged.c[name] for name in names)))
+    new = statement.excluded
+    differs = ledger.c.desired_digest != new.desired_digest
+    traced = ("source_time", "raw_id", "mapping_id", "mapping_digest", "rules_version", "run_id")
+    scope.connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(ledger.primary_key.columns),
+            set_={
+                **{name: new[name] for name in traced},
+                "desired": case((differs, new.desired), else_=ledger.c.desired),
+                "desired_digest": new.desired_digest,
+                "needs": new.needs,
+                "desired_at": case((differs, func.now()), else_=ledger.c.desired_at),
+                "state": case((and_(differs, _moves_on()), "pending"), else_=ledger.c.state),
+                "tries": case((differs, 0), else_=ledger.c.tries),
+                "next_try_at": case((differs, func.now()), else_=ledger.c.next_try_at),
+            },
+        )
+    )
+
+
+def _moves_on() -> ColumnElement[bool]:
+    """A newer desire makes a row pending, unless it is being sent or must be looked at first."""
+    return ledger.c.state.not_in((State.in_flight, State.unknown, State.held))
+
+
+def _wish_row(scope: TenantScope, origin: Origin, one: Wish) -> tuple[Any, ...]:
+    encoded = one.desired.encoded()
+    row = row_name(origin.connection_id, origin.object_type, one.object_id)
+    return (
+        scope.tenant,
+        origin.connection_id,
+        origin.object_type,
+        one.object_id,
+        State.pending.value,
+        scope.keys.seal(_TABLE, row, encoded),
+        scope.keys.digest("desired", encoded),
+        one.source_time,
+        one.raw_id,
+        origin.mapping_id,
+        origin.mapping_digest,
+        one.rules_version,
+        origin.run_id,
+        [identifier for _, identifier in one.desired.links],
+    )
+
+
+def row_name(connection_id: str, object_type: str, object_id: UUID) -> str:
+    """What sealed bytes of a ledger row, a binding or an attempt are bound to."""
+    return f"{connection_id}/{object_type}/{object_id}"
+
+
+def due(rules_version: str) -> ColumnElement[bool]:
+    """Rows that may be claimed now: passed the rules that count now, and their time has come."""
+    return and_(
+        ledger.c.state.in_((State.pending, State.retry)),
+        ledger.c.next_try_at <= func.clock_timestamp(),
+        ledger.c.rules_version == rules_version,
+    )
+
+
+def claim(
+    scope: TenantScope, connection_id: str, object_type: str, rules_version: str, limit: int
+) -> list[Claimed]:
+    """Take up to `limit` due rows for sending; others skip them until the claim expires."""
+    check(State.retry, State.pending)
+    check(State.pending, State.in_flight)
+    chosen: Select[Any] = (
+        select(ledger.c.object_id)
+        .where(*_rows(scope, connection_id, object_type), due(rules_version))
+        .order_by(ledger.c.next_try_at, ledger.c.object_id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    claim_id = uuid4()
+    expiry = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, CLAIM_SECONDS)
+    rows = scope.connection.execute(
+        update(ledger)
+        .where(*_rows(scope, connection_id, object_type), ledger.c.object_id.in_(chosen))
+        .values(
+            state=State.in_flight.value,
+            sending=ledger.c.desired,
+            sending_digest=ledger.c.desired_digest,
+            claim_id=claim_id,
+            claim_expires_at=expiry,
+            tries=ledger.c.tries + 1,
+            reason=None,
+            waiting_since=None,
+        )
+        .returning(
+            ledger.c.object_id,
+            ledger.c.sending,
+            ledger.c.source_time,
+            ledger.c.tries,
+            ledger.c.associated,
+            ledger.c.mapping_id,
+            ledger.c.written_digest.is_not(None).label("written_before"),
+        )
+    ).all()
+    return [
+        Claimed(
+            object_id=row.object_id,
+            claim_id=claim_id,
+            desired=Desired.decoded(
+                scope.keys.open(
+                    _TABLE, row_name(connection_id, object_type, row.object_id), row.sending
+                )
+            ),
+            source_time=row.source_time,
+            tries=row.tries,
+            associated=tuple(row.associated),
+            mapping_id=row.mapping_id,
+            written_before=row.written_before,
+        )
+        for row in rows
+    ]
+
+
+def seconds_left(scope: TenantScope, claim_id: UUID) -> float:
+    """Seconds until a claim expires by the database's clock; the sender asks before it sends."""
+    left = scope.connection.scalar(
+        select(
+            func.extract("epoch", func.min(ledger.c.claim_expires_at) - func.clock_timestamp())
+        ).where(ledger.c.tenant_id == scope.tenant, ledger.c.claim_id == claim_id)
+    )
+    return float(left or 0.0)
+
+
+def settle(
+    scope: TenantScope,
+    connection_id: str,
+    object_type: str,
+    results: Iterable[Settled],
+    *,
+    run_id: str,
+) -> None:
+    """Write the outcomes of claimed rows; an answer whose claim has passed on counts nothing."""
+    rows = [_settled_row(one) for one in results]
+    names = ("object_id", "claim_id", "state", "reason", "tries", "associated")
+    staged = stage(scope.connection, ledger, names, rows)
+    synced = staged.c.state == State.synced.value
+    stands = ledger.c.desired_digest == ledger.c.sending_digest
+    written = {
+        "written_digest": ledger.c.sending_digest,
+        "written_at": func.clock_timestamp(),
+        "written_mapping_id": ledger.c.mapping_id,
+        "written_run_id": literal(run_id),
+    }
+    pause = func.make_interval(0, 0, 0, 0, 0, 0, staged.c.tries / 1000.0)
+    scope.connection.execute(
+        update(ledger)
+        .where(
+            *_rows(scope, connection_id, object_type),
+            ledger.c.object_id == staged.c.object_id,
+            ledger.c.claim_id == staged.c.claim_id,
+            ledger.c.state == State.in_flight.value,
+        )
+        .values(
+            state=case(
+                (or_(stands, staged.c.state == State.unknown.value), staged.c.state),
+                else_=State.pending.value,
+            ),
+            reason=staged.c.reason,
+            associated=staged.c.associated,
+            tries=case((synced, 0), else_=ledger.c.tries),
+            next_try_at=func.clock_timestamp() + pause,
+            sending=case((staged.c.state == State.unknown.value, ledger.c.sending)),
+            claim_id=None,
+            claim_expires_at=None,
+            waiting_since=case(
+                (staged.c.state == State.parked.value, func.clock_timestamp()),
+            ),
+            **{
+                name: case((synced, value), else_=ledger.c[name]) for name, value in written.items()
+            },
+        )
+    )
+
+
+def _settled_row(one: Settled) -> tuple[Any, ...]:
+    check(State.in_flight, one.state)
+    # The delay travels as milliseconds in an integer column of the staging table.
+    milliseconds = int(one.delay * 1000)
+    return (
+        one.object_id,
+        one.claim_id,
+        one.state.value,
+        one.reason,
+        milliseconds,
+        list(one.associated),
+    )
+
+
+def _rows(
+    scope: TenantScope, connection_id: str, object_type: str
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        ledger.c.tenant_id == scope.tenant,
+        ledger.c.connection_id == connection_id,
+        ledger.c.object_type == object_type,
+    )
+
+
+def move(
+    scope: TenantScope,
+    connection_id: str,
+    object_type: str,
+    before: State,
+    after: State,
+    *where: ColumnElement[bool],
+    reason: str | None = None,
+) -> int:
+    """Move all rows in state `before` that meet `where`; returns how many."""
+    check(before, after)
+    waiting = func.clock_timestamp() if after in (State.parked, State.held) else None
+    moved = scope.connection.execute(
+        update(ledger)
+        .where(*_rows(scope, connection_id, object_type), ledger.c.state == before.value, *where)
+        .values(
+            state=after.value,
+            reason=reason,
+            waiting_since=waiting,
+            next_try_at=func.clock_timestamp(),
+        )
+    )
+    return moved.rowcount

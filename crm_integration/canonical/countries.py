@@ -38,6 +38,9 @@ _ALIASES: dict[str, str | None] = {
     "west indies": None,
 }
 
+_CLDR_ONLY = ("AC", "CP", "CQ", "DG", "EA", "IC", "TA")
+"""Islands CLDR names that have no ISO 3166-1 code of their own."""
+
 
 @lru_cache(maxsize=4096)
 def country_code(text: str) -> str | None:
@@ -60,9 +63,7 @@ def _names() -> dict[str, str]:
     from babel import Locale
 
     territories = cast(dict[str, str], Locale("en").territories)
-    not_countries = set(
-        ["EU", "EZ", "UN", "QO", "ZZ", "XA", "XB", "AC", "CP", "CQ", "DG", "EA", "IC", "TA"]
-    )
+    not_countries = ("EU", "EZ", "UN", "QO", "ZZ", "XA", "XB", *_CLDR_ONLY)
     return {
         name.casefold(): code
         for code, name in territories.items()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from operator import attrgetter, ge, gt, itemgetter
-from typing import Any
+from typing import Any, cast
 
 from crm_integration.canonical.model import StoreObject
 from crm_integration.quality.checks import (
@@ -189,7 +189,7 @@ def _sum_test(check: SumsTo) -> _Fails:
 def _any_line_test(rules: tuple[Rule, ...]) -> Callable[[tuple[Any, ...]], bool]:
     """Does any of these lines break any rule? All fields are read in one pass, in C."""
     fields = tuple(dict.fromkeys(f for rule in rules for f in fields_of(rule.check)))
-    read: Callable[[Any], tuple[Any, ...]] = itemgetter(*fields)
+    read = cast("Callable[[Any], tuple[Any, ...]]", itemgetter(*fields))
     tests = tuple(_column_test(rule, fields) for rule in rules)
 
     def any_fails(lines: tuple[Any, ...]) -> bool:

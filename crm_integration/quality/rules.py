@@ -54,8 +54,9 @@ class Rule:
 LINES_OF = {"order": "order_line"}
 """Entities that have lines, and the entity their line rules name."""
 
-PERSONAL_FIELDS = frozenset({"email"})
-"""Fields no frame from the database carries: they lie sealed, their rules run on rows only."""
+ONLY_IN_ROWS = frozenset({"email", "variant_text", "customer_source_id"})
+"""Fields that no canonical table holds in the open (sealed, nested or resolved): frames read
+from the database lack them, and their rules are judged on rows only."""
 
 _DAY = 86_400
 # WooCommerce writes 1970 or year 0 for a date it lost; web shops began in 1995.

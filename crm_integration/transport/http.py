@@ -48,7 +48,7 @@ def send(client: httpx.Client, request: httpx.Request) -> httpx.Response:
         return client.send(request)
     except httpx.TimeoutException as error:
         raise Transient(f"{request.url.host} did not answer in time", code="timeout") from error
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise Transient(
             f"{request.url.host} could not be reached ({type(error).__name__})", code="unreachable"
         ) from error

@@ -62,6 +62,9 @@ Index(
     postgresql_where=ledger.c.state.in_(("pending", "retry", "unknown", "in_flight", "parked")),
 )
 
+# Links name an object, not its type.
+Index("ix_ledger_object", ledger.c.tenant_id, ledger.c.connection_id, ledger.c.object_id)
+
 bindings = tenant_table(
     "bindings",
     Column("connection_id", Text, primary_key=True),
@@ -72,6 +75,7 @@ bindings = tenant_table(
     Column("given_back", LargeBinary, nullable=False),
     Column("bound_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
 )
+Index("ix_bindings_object", bindings.c.tenant_id, bindings.c.connection_id, bindings.c.object_id)
 # Two canonical objects on one CRM record would overwrite each other for ever.
 Index(
     "uq_bindings_record",

@@ -1,0 +1,191 @@
+"""One tenant's CRM brought up to date: project, look who waits, dispatch, count.
+
+Prevents a run over an unchanged window from making a single call: a client is opened only when
+the ledger has something due, and no row is due while a hold is open for its object type.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Engine, func, select
+
+from crm_integration.credentials import vault
+from crm_integration.crms._contract import Adapter, CrmAccess, FieldNeed
+from crm_integration.crms._registry import crm_connector
+from crm_integration.errors import NeedsReconnect, RemoteError
+from crm_integration.mapping.model import CompiledMapping
+from crm_integration.quality.holds import open_holds
+from crm_integration.storage.tables.sync import ledger
+from crm_integration.sync.budget import BudgetGate
+from crm_integration.sync.dispatch import Sender, Sent, dispatch
+from crm_integration.sync.ledger import due
+from crm_integration.sync.project import Projected, project
+from crm_integration.sync.transitions import State
+from crm_integration.sync.waiting import settle_waiting
+from crm_integration.tenancy.connections import StoredConnection, crm_connection
+from crm_integration.tenancy.scope import Tenancy
+
+RETRY_ROUNDS = 3
+RETRY_PAUSE = 10.0
+"""A run waits for rows that are to be retried within this many seconds, this many times; what
+takes longer is taken up by a later run."""
+
+
+@dataclass(frozen=True)
+class Engines:
+    """What a run works with: tenants' data, and the shared budgets."""
+
+    tenancy: Tenancy
+    ops: Engine = field(repr=False)
+
+
+@dataclass
+class CrmRun:
+    """What one run did to one tenant's CRM."""
+
+    projected: Projected
+    sent: dict[str, Sent]
+    calls: int = 0
+    holds: tuple[str, ...] = ()
+    problem: str | None = None
+    """Why the account as a whole could not be written to."""
+
+
+def sync_crm(
+    engines: Engines,
+    tenant: str,
+    mappings: Mapping[str, CompiledMapping],
+    rules_version: str,
+    object_types: tuple[str, ...],
+    *,
+    run_id: str,
+    on_batch: Callable[[str, int], None] | None = None,
+) -> CrmRun:
+    """Project all canonical changes of the tenant and send those object types that are due."""
+    tenancy = engines.tenancy
+    with tenancy.scope(tenant) as scope:
+        connection = crm_connection(scope)
+    chosen = {name: mappings[name] for name in mappings if name in object_types}
+    projected = project(
+        tenancy, tenant, connection.connection_id, chosen, rules_version, run_id=run_id
+    )
+    order = crm_connector(connection.platform).manifest.objects
+    run = CrmRun(projected, {name: Sent() for name in order if name in chosen})
+    with tenancy.scope(tenant) as scope:
+        run.holds = tuple(sorted(set(open_holds(scope)) & set(chosen)))
+    session = _Session(engines, tenant, connection, chosen, rules_version, run_id, on_batch)
+    try:
+        session.send(run)
+    except RemoteError as error:
+        run.problem = f"{type(error).__name__} {error.code}".strip()
+    finally:
+        run.calls = session.close()
+    return run
+
+
+@dataclass
+class _Session:
+    """One run's talk with one CRM account; the client is opened on first need."""
+
+    engines: Engines
+    tenant: str
+    connection: StoredConnection
+    mappings: Mapping[str, CompiledMapping]
+    rules_version: str
+    run_id: str
+    on_batch: Callable[[str, int], None] | None
+    adapter: Adapter | None = None
+    gate: BudgetGate | None = None
+
+    def send(self, run: CrmRun) -> None:
+        """All object types in the CRM's order, and once more for what is due shortly after."""
+        for _ in range(RETRY_ROUNDS):
+            for object_type, sent in run.sent.items():
+                self._send_type(object_type, sent, held=object_type in run.holds)
+            if not self._due_soon(run):
+                return
+            time.sleep(RETRY_PAUSE)
+
+    def close(self) -> int:
+        """Give the client back; returns the calls that were made."""
+        if self.adapter is not None:
+            self.adapter.close()
+        return self.gate.calls if self.gate else 0
+
+    def _send_type(self, object_type: str, sent: Sent, *, held: bool) -> None:
+        with self.engines.tenancy.scope(self.tenant) as scope:
+            place = (scope, self.connection.connection_id, object_type)
+            settle_waiting(*place, held=held)
+            if held:
+                return
+            waiting = scope.connection.scalar(
+                select(func.count()).where(
+                    ledger.c.tenant_id == self.tenant,
+                    ledger.c.connection_id == self.connection.connection_id,
+                    ledger.c.object_type == object_type,
+                    due(self.rules_version),
+                )
+            )
+        if waiting:
+            adapter = self._opened()
+            mapping = self.mappings[object_type]
+            needs = [
+                FieldNeed(rule.name, rule.kind, rule.label) for rule in mapping.fields.values()
+            ]
+            adapter.prepare(object_type, needs)
+            dispatch(self._sender(adapter, mapping), sent, on_batch=self.on_batch)
+
+    def _sender(self, adapter: Adapter, mapping: CompiledMapping) -> Sender:
+        return Sender(
+            self.engines.tenancy,
+            self.tenant,
+            self.connection.connection_id,
+            adapter,
+            crm_connector(self.connection.platform).manifest,
+            mapping,
+            self.rules_version,
+            self.run_id,
+        )
+
+    def _opened(self) -> Adapter:
+        """The adapter, once it has shown to be the account the connection was made for."""
+        if self.adapter is not None:
+            return self.adapter
+        with self.engines.tenancy.scope(self.tenant) as scope:
+            secrets = vault.open_secrets(scope, self.connection.connection_id)
+        crm = crm_connector(self.connection.platform)
+        account = f"{self.connection.platform}/{self.connection.account_id}".encode()
+        self.gate = BudgetGate(
+            self.engines.ops,
+            self.connection.platform,
+            self.engines.tenancy.master.digest("budget", account),
+            crm.manifest.budgets,
+        )
+        adapter = crm.open(
+            CrmAccess(self.connection.base_url, secrets, self.connection.settings), self.gate
+        )
+        self.adapter = adapter
+        if adapter.account_id() != self.connection.account_id:
+            raise NeedsReconnect(
+                f"the CRM of {self.tenant} answers as another account than the one it was "
+                "connected to: nothing was written; reconnect it",
+                code="other_account",
+            )
+        return adapter
+
+    def _due_soon(self, run: CrmRun) -> bool:
+        soon = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, RETRY_PAUSE)
+        with self.engines.tenancy.scope(self.tenant) as scope:
+            found = scope.connection.scalar(
+                select(func.count()).where(
+                    ledger.c.tenant_id == self.tenant,
+                    ledger.c.connection_id == self.connection.connection_id,
+                    ledger.c.object_type.in_([*(set(run.sent) - set(run.holds))]),
+                    ledger.c.state.in_((State.pending, State.retry, State.unknown)),
+                    ledger.c.next_try_at <= soon,
+                )
+            )
+        return bool(found)

@@ -1,0 +1,213 @@
+"""Canonical rows to the ledger: what every CRM object should hold, by the tenant's mappings.
+
+Prevents the silent fork between what we know and what we want: each row that changed (in
+itself, by a fact, or because its mapping did) is mapped once, and the ledger keeps the wish with
+mapping version, raw record and run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_integration.canonical.identity import lock_identities
+from crm_integration.errors import DataRejected
+from crm_integration.mapping.model import CompiledMapping
+from crm_integration.quality.quarantine import QuarantineEntry, keep_back, release_passed
+from crm_integration.quality.row_checks import THE_ROW
+from crm_integration.storage.tables.canonical import customers
+from crm_integration.storage.tables.sync import ledger
+from crm_integration.storage.tables.tenancy import mapping_versions
+from crm_integration.sync.ledger import Desired, Origin, Wish, move, wish
+from crm_integration.sync.transitions import State
+from crm_integration.sync.views import VIEWS, Projectable
+from crm_integration.tenancy.scope import Tenancy, TenantScope
+
+CHUNK = 1_000
+"""Rows a transaction."""
+
+
+@dataclass
+class Projected:
+    """How many rows became wishes, and how many a mapping refused, by object type."""
+
+    wishes: dict[str, int] = field(default_factory=lambda: dict[str, int]())
+    refused: dict[str, int] = field(default_factory=lambda: dict[str, int]())
+
+
+def mapping_digest(mapping: CompiledMapping) -> str:
+    """Of the mapping file and of what the tenant overrides in it: either change is a new wish."""
+    rules = repr(sorted(mapping.fields.items())).encode()
+    return sha256(mapping.digest.encode() + rules).hexdigest()
+
+
+def project(
+    tenancy: Tenancy,
+    tenant: str,
+    connection_id: str,
+    mappings: Mapping[str, CompiledMapping],
+    rules_version: str,
+    *,
+    run_id: str,
+) -> Projected:
+    """Bring the ledger of one CRM connection up to date with the canonical rows."""
+    done = Projected()
+    for object_type, mapping in mappings.items():
+        digest = mapping_digest(mapping)
+        origin = Origin(connection_id, object_type, mapping.mapping_id, digest, run_id)
+        with tenancy.scope(tenant) as scope:
+            _note_version(scope, origin)
+            _mark_remapped(scope, origin, mapping.entity)
+        done.wishes[object_type] = done.refused[object_type] = 0
+        while _project_chunk(tenancy, tenant, origin, mapping, rules_version, done) == CHUNK:
+            continue
+    with tenancy.scope(tenant) as scope:
+        _skip_merged(scope, connection_id)
+    return done
+
+
+def _project_chunk(
+    tenancy: Tenancy,
+    tenant: str,
+    origin: Origin,
+    mapping: CompiledMapping,
+    rules_version: str,
+    done: Projected,
+) -> int:
+    with tenancy.scope(tenant) as scope:
+        lock_identities(scope)
+        rows = VIEWS[mapping.entity].read(scope, rules_version, CHUNK)
+        wishes: list[Wish] = []
+        refused: list[QuarantineEntry] = []
+        for row in rows:
+            outcome = _mapped(mapping, row)
+            if isinstance(outcome, Wish):
+                wishes.append(outcome)
+            else:
+                refused.append(outcome)
+        wish(scope, origin, wishes)
+        _settle_refused(scope, origin, mapping, rows, refused, rules_version)
+        _mark_projected(scope, mapping.entity, [row.object_id for row in rows])
+    done.wishes[origin.object_type] += len(wishes)
+    done.refused[origin.object_type] += len(refused)
+    return len(rows)
+
+
+def _mapped(mapping: CompiledMapping, row: Projectable) -> Wish | QuarantineEntry:
+    """The wish of a row, or why the mapping refuses it."""
+    try:
+        fields = mapping.project(row.view)
+    except DataRejected as problem:
+        return _refusal(mapping, row, problem.field, "value_does_not_fit")
+    missing = mapping.missing(fields)
+    if missing:
+        return _refusal(mapping, row, missing[0], "required_field_empty")
+    match = None
+    if mapping.match is not None and row.email_is_key:
+        match = mapping.match.read(row.view)
+    links = mapping.associations(row.view)
+    desired = Desired(fields, match, links)
+    return Wish(row.object_id, desired, row.source_time, row.raw_id, row.rules_version)
+
+
+def _refusal(
+    mapping: CompiledMapping, row: Projectable, field_name: str, reason: str
+) -> QuarantineEntry:
+    return QuarantineEntry(
+        entity=mapping.entity,
+        source_id=str(row.object_id),
+        position=THE_ROW,
+        rule=f"mapping.{mapping.object_type}.{field_name}",
+        raw_id=row.raw_id,
+        reason=reason,
+        fix=f"correct {field_name} in {mapping.mapping_id} or the value in the store",
+    )
+
+
+def _settle_refused(
+    scope: TenantScope,
+    origin: Origin,
+    mapping: CompiledMapping,
+    rows: list[Projectable],
+    refused: list[QuarantineEntry],
+    rules_version: str,
+) -> None:
+    still = {(entry.source_id, entry.position, entry.rule) for entry in refused}
+    ids = [str(row.object_id) for row in rows]
+    release_passed(scope, origin.connection_id, mapping.entity, ids, still)
+    keep_back(
+        scope, origin.connection_id, refused, rules_version=rules_version, run_id=origin.run_id
+    )
+
+
+def _mark_projected(scope: TenantScope, entity: str, ids: list[UUID]) -> None:
+    view = VIEWS[entity]
+    scope.connection.execute(
+        update(view.table)
+        .where(view.table.c.tenant_id == scope.tenant, view.key.in_(ids))
+        .values(needs_projection=False)
+    )
+
+
+def _note_version(scope: TenantScope, origin: Origin) -> None:
+    """Remember which mapping content was used first when."""
+    scope.connection.execute(
+        insert(mapping_versions)
+        .values(tenant_id=scope.tenant, mapping_id=origin.mapping_id, digest=origin.mapping_digest)
+        .on_conflict_do_nothing()
+    )
+
+
+def _mark_remapped(scope: TenantScope, origin: Origin, entity: str) -> None:
+    """Rows whose wish was made by another mapping are mapped anew."""
+    view = VIEWS[entity]
+    stale = select(ledger.c.object_id).where(
+        ledger.c.tenant_id == scope.tenant,
+        ledger.c.connection_id == origin.connection_id,
+        ledger.c.object_type == origin.object_type,
+        ledger.c.mapping_digest != origin.mapping_digest,
+    )
+    scope.connection.execute(
+        update(view.table)
+        .where(view.table.c.tenant_id == scope.tenant, view.key.in_(stale))
+        .values(needs_projection=True)
+    )
+
+
+def _skip_merged(scope: TenantScope, connection_id: str) -> None:
+    """A customer that became another one is not written any more."""
+    merged = select(customers.c.customer_id).where(
+        customers.c.tenant_id == scope.tenant,
+        customers.c.merged_into.is_not(None),
+        customers.c.needs_projection,
+    )
+    reason = "merged"
+    for before in (State.synced, State.parked, State.retry):
+        move(
+            scope,
+            connection_id,
+            "contact",
+            before,
+            State.pending,
+            ledger.c.object_id.in_(merged),
+            reason=reason,
+        )
+    move(
+        scope,
+        connection_id,
+        "contact",
+        State.pending,
+        State.skipped,
+        ledger.c.object_id.in_(merged),
+        reason=reason,
+    )
+    scope.connection.execute(
+        update(customers)
+        .where(customers.c.tenant_id == scope.tenant, customers.c.customer_id.in_(merged))
+        .values(needs_projection=False, changed_at=func.now())
+    )

@@ -1,0 +1,111 @@
+"""Rows that wait: for a record they belong to, for a hold to end, for a lost claim.
+
+Prevents an order without its contact, a write into a hold, and a row that waits for ever: what
+was waited for is looked at before every dispatch, set-based.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, any_, func, or_, select
+
+from crm_integration.storage.tables.sync import bindings, ledger
+from crm_integration.sync.ledger import move
+from crm_integration.sync.transitions import State
+from crm_integration.tenancy.scope import TenantScope
+
+DEPENDENCY = "waits for the record it belongs to"
+HOLD = "a hold is open"
+AMBIGUOUS = "several CRM records match"
+
+LONGEST_WAIT = timedelta(days=1)
+"""After this an object is written without the record it waited for."""
+
+_WILL_PROCEED = (State.pending, State.in_flight, State.retry, State.unknown, State.held)
+
+
+def settle_waiting(
+    scope: TenantScope,
+    connection_id: str,
+    object_type: str,
+    *,
+    held: bool,
+    longest_wait: timedelta = LONGEST_WAIT,
+) -> None:
+    """Bring waiting rows of one object type up to date."""
+    where = (scope, connection_id, object_type)
+    move(*where, State.in_flight, State.unknown, ledger.c.claim_expires_at < func.clock_timestamp())
+    # The next claim looks for the record before it writes: adoption.py, by our own key.
+    move(*where, State.unknown, State.pending)
+    if held:
+        move(*where, State.pending, State.held, reason=HOLD)
+        return
+    move(*where, State.held, State.pending)
+    overdue = ledger.c.waiting_since < func.clock_timestamp() - longest_wait
+    waiting = ledger.c.reason == DEPENDENCY
+    move(*where, State.parked, State.pending, waiting, or_(~_must_wait(scope), overdue))
+    fresh = or_(ledger.c.waiting_since.is_(None), ~overdue)
+    move(*where, State.pending, State.parked, _must_wait(scope), fresh, reason=DEPENDENCY)
+    move(*where, State.synced, State.pending, _can_be_associated(scope))
+
+
+def _must_wait(scope: TenantScope) -> ColumnElement[bool]:
+    """A record it belongs to has no binding, and is on its way or not known so far."""
+    needed = ledger.alias("needed")
+    bound = _bound(scope, needed.c.object_id)
+    on_its_way = (
+        select(needed.c.object_id)
+        .where(
+            needed.c.tenant_id == scope.tenant,
+            needed.c.connection_id == ledger.c.connection_id,
+            needed.c.object_id == any_(ledger.c.needs),
+            needed.c.state.in_(_WILL_PROCEED),
+            ~bound,
+        )
+        .correlate(ledger)
+        .exists()
+    )
+    known = (
+        select(func.count())
+        .select_from(needed)
+        .where(
+            needed.c.tenant_id == scope.tenant,
+            needed.c.connection_id == ledger.c.connection_id,
+            needed.c.object_id == any_(ledger.c.needs),
+        )
+        .correlate(ledger)
+        .scalar_subquery()
+    )
+    return and_(
+        func.cardinality(ledger.c.needs) > 0,
+        or_(on_its_way, known < func.cardinality(ledger.c.needs)),
+    )
+
+
+def _bound(scope: TenantScope, object_id: ColumnElement[object]) -> ColumnElement[bool]:
+    return (
+        select(bindings.c.object_id)
+        .where(
+            bindings.c.tenant_id == scope.tenant,
+            bindings.c.connection_id == ledger.c.connection_id,
+            bindings.c.object_id == object_id,
+        )
+        .exists()
+    )
+
+
+def _can_be_associated(scope: TenantScope) -> ColumnElement[bool]:
+    """Written without a record it belongs to, which is bound by now."""
+    newly_bound = (
+        select(bindings.c.object_id)
+        .where(
+            bindings.c.tenant_id == scope.tenant,
+            bindings.c.connection_id == ledger.c.connection_id,
+            bindings.c.object_id == any_(ledger.c.needs),
+            ~(bindings.c.object_id == any_(ledger.c.associated)),
+        )
+        .exists()
+    )
+    incomplete = ~ledger.c.needs.contained_by(ledger.c.associated)
+    return and_(incomplete, newly_bound)

@@ -77,22 +77,23 @@ def _batch_results(columns: Frame, rules: Sequence[Rule]) -> list[Any]:
     with warnings.catch_warnings():
         # great_expectations imports modules that Python deprecated; not ours to mend.
         warnings.simplefilter("ignore", DeprecationWarning)
-        import great_expectations as gx
+        import great_expectations
         from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    context: Any = gx.get_context(mode="ephemeral")
+    gx: Any = great_expectations  # partly typed only
+    context = gx.get_context(mode="ephemeral")
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     asset = context.data_sources.add_pandas("canonical").add_dataframe_asset("rows")
     definition = asset.add_batch_definition_whole_dataframe("all")
     batch = definition.get_batch({"dataframe": columns})
-    suite = gx.ExpectationSuite(name="rules", expectations=[_expectation(r) for r in rules])
+    suite = gx.ExpectationSuite(
+        name="rules", expectations=[_expectation(rule, gx.expectations) for rule in rules]
+    )
     return batch.validate(suite, result_format=_ONLY_POSITIONS).results
 
 
-def _expectation(rule: Rule) -> Any:
-    from great_expectations import expectations as gxe
-
+def _expectation(rule: Rule, gxe: Any) -> Any:
     meta = {"rule": rule.name}
     match rule.check:
         case AtLeast(field, minimum, exclusive):

@@ -57,16 +57,16 @@ def frames_of(
         execution_options={"yield_per": chunk_rows},
     )
     names = list(result.keys())
-    frame_of: Any = pd.DataFrame.from_records
+    untyped: Any = pd
     carried: list[Row[Any]] = []
     for rows in result.partitions():
         carried += rows
         cut = _last_object_starts_at(carried)
         if cut:
-            yield frame_of(carried[:cut], columns=names)
+            yield untyped.DataFrame.from_records(carried[:cut], columns=names)
             carried = carried[cut:]
     if carried:
-        yield frame_of(carried, columns=names)
+        yield untyped.DataFrame.from_records(carried, columns=names)
 
 
 def in_windows(windows: Sequence[Window]) -> ColumnElement[bool]:
@@ -116,7 +116,7 @@ def _product_rows(windows: Sequence[Window]) -> Select[Any]:
 
 def _order_rows(windows: Sequence[Window]) -> Select[Any]:
     names = (*OBJECT_KEY, "source_time", "number", "store_status", "currency", "placed_at")
-    money = ("total_minor", "tax_minor", "shipping_minor", "line_count")
+    others = ("customer_source_id", "total_minor", "tax_minor", "shipping_minor", "line_count")
     lines_total = (
         select(func.coalesce(func.sum(order_lines.c.total_minor), 0))
         .where(order_lines.c.tenant_id == orders.c.tenant_id)
@@ -131,7 +131,7 @@ def _order_rows(windows: Sequence[Window]) -> Select[Any]:
     return _dated(
         orders,
         windows,
-        *(orders.c[name] for name in (*names, *money)),
+        *(orders.c[name] for name in (*names, *others)),
         # sum() of bigint is numeric; money in minor units of one order fits a bigint again.
         cast(lines_total, orders.c.total_minor.type).label("lines_total_minor"),
         customer_exists.label("customer_exists"),
@@ -153,7 +153,8 @@ def _order_line_rows(windows: Sequence[Window]) -> Select[Any]:
 
 
 def _refund_rows(windows: Sequence[Window]) -> Select[Any]:
-    names = (*OBJECT_KEY, "source_time", "number", "order_source_id", "currency", "amount_minor")
+    names = (*OBJECT_KEY, "source_time", "number", "currency", "amount_minor")
+    others = ("order_source_id", "customer_source_id")
     order_exists = exists().where(
         orders.c.tenant_id == refunds.c.tenant_id, orders.c.order_id == refunds.c.order_id
     )
@@ -167,7 +168,7 @@ def _refund_rows(windows: Sequence[Window]) -> Select[Any]:
     )
     without_order = refunds.c.order_source_id.is_(None)
     accounted_for = or_(without_order, order_exists, order_kept_back)
-    columns = (refunds.c[name] for name in names)
+    columns = (refunds.c[name] for name in (*names, *others))
     return _dated(refunds, windows, *columns, accounted_for.label("order_accounted_for"))
 
 

@@ -39,6 +39,7 @@ class HubSpotApp:
     def __init__(self, portal: PortalState) -> None:
         self.portal = portal
         self._quotas = Quotas(portal)
+        self._groups: dict[str, set[str]] = {}
         self.app = Starlette(routes=self._routes())
 
     def _routes(self) -> list[Route]:
@@ -66,6 +67,7 @@ class HubSpotApp:
             route(properties, "GET", self._properties),
             route(properties, "POST", self._create_property),
             route(f"{properties}/batch/create", "POST", self._create_properties),
+            route(f"{properties}/groups", "POST", self._create_group),
             route(f"{properties}/{{name}}", "GET", self._property),
             route(f"{pair}/associate/default", "POST", links.associate_default),
             route(f"{pair}/create", "POST", links.create),
@@ -136,6 +138,18 @@ class HubSpotApp:
         for one in inputs_of(await json_body(request), 100):
             made.append(self._define(kind, one).json())
         return batch_answer(made, [], started=started, created=True)
+
+    async def _create_group(self, request: Request) -> Response:
+        """A property can name a group only after it was made."""
+        kind, body = kind_of(request), await json_body(request)
+        name = str(body.get("name", ""))
+        groups = self._groups.setdefault(kind, set())
+        if name in groups:
+            raise Refused(
+                409, "OBJECT_ALREADY_EXISTS", f"A property group named '{name}' already exists."
+            )
+        groups.add(name)
+        return answer({"name": name, "label": body.get("label", name), "archived": False}, 201)
 
     def _define(self, kind: str, body: Json) -> Property:
         try:

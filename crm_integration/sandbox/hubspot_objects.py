@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, cast
 
 from starlette.requests import Request
@@ -87,12 +88,9 @@ class ObjectEndpoints:
         limit, after = params.get("limit", str(_DEFAULT_PAGE)), params.get("after", "0")
         if not limit.isdigit() or not 1 <= int(limit) <= 100 or not after.isdigit():
             raise invalid("limit must be 1 to 100 and after the cursor of the page before")
-        archived = params.get("archived", "false") == "true"
-        rows = [
-            record for record in self._portal.records(kind)
-            if record.archived == archived and record.id >= int(after)
-        ]  # fmt: skip
-        size = int(limit)
+        archived, size = params.get("archived", "false") == "true", int(limit)
+        from_here = self._portal.records(kind, since=int(after))
+        rows = list(islice((row for row in from_here if row.archived == archived), size + 1))
         body: Json = {"results": [self._with_links(request, kind, row) for row in rows[:size]]}
         if len(rows) > size:
             cursor = str(rows[size].id)

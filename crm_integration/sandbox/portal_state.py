@@ -7,10 +7,12 @@ follows writes later, while reads by id or by a unique property see them at once
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from crm_integration.sandbox.portal_properties import (
@@ -50,6 +52,7 @@ class _Shelf:
 
     definitions: dict[str, Property]
     records: dict[int, Record] = field(default_factory=dict[int, Record])
+    ids: list[int] = field(default_factory=list[int])
     unique: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     index: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
     by_email: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -116,9 +119,11 @@ class PortalState:
         definition = self.definitions(kind).get(name)
         return definition is not None and definition.unique
 
-    def records(self, kind: str) -> list[Record]:
-        """Living and archived records by id."""
-        return [record for _, record in sorted(self.shelf(kind).records.items())]
+    def records(self, kind: str, *, since: int = 0) -> Iterator[Record]:
+        """Living and archived records by id, from the id `since` on."""
+        shelf = self.shelf(kind)
+        for key in islice(shelf.ids, bisect_left(shelf.ids, since), None):
+            yield shelf.records[key]
 
     # Writing
 
@@ -154,6 +159,7 @@ class PortalState:
         record = Record(self._next_id, {}, now, now)
         self._next_id += 1
         self.shelf(kind).records[record.id] = record
+        self.shelf(kind).ids.append(record.id)
         self._store(kind, record, {"hs_object_id": str(record.id), **stored}, now)
         return record
 

@@ -19,7 +19,7 @@ from typing import Any, cast
 import httpx
 import orjson
 
-from crm_integration.errors import BadInvoiceFile, CrmIntegrationError
+from crm_integration.errors import BadInvoiceFile, CrmIntegrationError, NotFound
 from crm_integration.sandbox.faults import FaultPlan
 
 #: Six hours; a demo that is kept up for a look ends then at the latest.
@@ -139,6 +139,7 @@ class Sandbox:
             [sys.executable, "-m", "crm_integration.sandbox.server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # an interrupt is for the owner, which then closes the pipe
             cwd=Path(__file__).parents[2],
         )
         assert process.stdin is not None  # noqa: S101 (a pipe by construction)
@@ -170,11 +171,19 @@ class Sandbox:
         return LoadReport({name: TenantLoad(**counts) for name, counts in answer.items()})
 
     def set_faults(self, app: str, plan: FaultPlan) -> None:
-        """Let `shop:TENANT` or `crm:TENANT` follow a plan from now on (an empty one ends it)."""
+        """Let `shop:TENANT` or `crm:TENANT` follow a plan from now on (an empty one ends it).
+
+        Raises:
+            NotFound: no such app here.
+        """
         self._call("POST", "/faults", json={"app": app, "rules": plan.json()})
 
     def calls(self, app: str, *, reset: bool = False) -> dict[str, int]:
-        """Calls so far by `METHOD /path/template` of `shop:TENANT` or `crm:TENANT`."""
+        """Calls so far by `METHOD /path/template` of `shop:TENANT` or `crm:TENANT`.
+
+        Raises:
+            NotFound: no such app here.
+        """
         return self._call("GET", "/calls", params={"app": app, "reset": str(reset).lower()})
 
     def facts(self) -> dict[str, dict[str, int]]:
@@ -186,6 +195,8 @@ class Sandbox:
             answer = self._control.request(method, path, **more)
         except httpx.HTTPError as error:
             raise SandboxDown("the sandbox does not answer; start a new one") from error
+        if answer.status_code == 404:
+            raise NotFound(f"{path}: no such app; the sandbox has shop:TENANT and crm:TENANT")
         if answer.status_code not in {200, 422}:
             raise SandboxDown(f"the sandbox's control port answered {answer.status_code} to {path}")
         return cast(dict[str, Any], orjson.loads(answer.content))

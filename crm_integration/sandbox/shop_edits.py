@@ -52,7 +52,7 @@ def email_of(shop: ShopState, customer: CustomerRecord) -> str:
 
 
 def create_order(shop: ShopState, body: Json) -> OrderRecord:
-    """POST orders; `date_created_gmt` is honoured so that tests can write the past."""
+    """POST orders: pending until paid, with a REST id of its own."""
     key, now = shop.next_id("order"), shop.now()
     order = OrderRecord(
         id=key,

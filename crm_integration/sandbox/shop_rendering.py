@@ -29,6 +29,14 @@ _ORDER_VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 INVENTED = {"id": 1, "key": "_invented_identity", "value": "yes"}
 _IMAGE = {"id": "", "src": ""}
 _NO_ITEMS: list[Any] = []
+_NO_OTHER_LINES: Json = dict.fromkeys(
+    ("tax_lines", "shipping_lines", "fee_lines", "coupon_lines"), _NO_ITEMS
+)
+_NO_EXTRA_MONEY: Json = dict.fromkeys(
+    ("discount_total", "discount_tax", "shipping_total", "shipping_tax", "cart_tax", "total_tax"),
+    "0.00",
+)
+_UNPAID = {"pending", "on-hold", "failed"}
 
 
 def money(minor: int, currency: str) -> str:
@@ -119,31 +127,42 @@ def _line(shop: ShopState, line: Line, key: int, currency: str) -> Json:
 def order_json(shop: ShopState, order: OrderRecord) -> Json:
     """One order, as GET orders/ID answers."""
     billing = billing_of(shop, order)
-    shipping = {name: billing[name] for name in _EMPTY_ADDRESS} | {"phone": ""}
-    currency, paid = order.currency, order.created if order.status != "pending" else None
-    key = hashlib.sha256(f"{shop.settings.name}:{order.id}".encode()).hexdigest()[:13]
-    pay = f"{shop.settings.public_url}/checkout/order-pay/{order.id}/?pay_for_order=true"
-    links = _links(shop, f"orders/{order.id}", "orders", _ORDER_VERBS)
-    if order.customer_id:
-        customer = f"{shop.settings.public_url}/wp-json/wc/v3/customers/{order.customer_id}"
-        links["customer"] = [{"href": customer}]
+    return {
+        **_order_head(shop, order),
+        "billing": billing,
+        "shipping": {name: billing[name] for name in _EMPTY_ADDRESS} | {"phone": ""},
+        **_order_payment(shop, order),
+        "meta_data": [INVENTED, *_meta(order.meta)],
+        "line_items": [
+            _line(shop, line, order.id_of_line(position), order.currency)
+            for position, line in enumerate(order.lines)
+        ],
+        **_NO_OTHER_LINES,
+        "refunds": [_refund_in_order(refund, order.currency) for refund in order.refunds],
+        **_order_tail(shop, order),
+    }
+
+
+def _order_head(shop: ShopState, order: OrderRecord) -> Json:
     return {
         "id": order.id,
         "parent_id": 0,
         "status": order.status,
-        "currency": currency,
+        "currency": order.currency,
         "version": "11.0.1",
         "prices_include_tax": False,
         **_dates(shop, {"date_created": order.created, "date_modified": order.modified}),
-        **dict.fromkeys(("discount_total", "discount_tax", "shipping_total", "shipping_tax"),
-                        "0.00"),
-        "cart_tax": "0.00",
-        "total": money(order.total_minor, currency),
-        "total_tax": "0.00",
+        **_NO_EXTRA_MONEY,
+        "total": money(order.total_minor, order.currency),
         "customer_id": order.customer_id,
-        "order_key": f"wc_order_{key}",
-        "billing": billing,
-        "shipping": shipping,
+        "order_key": _order_key(shop, order),
+    }
+
+
+def _order_payment(shop: ShopState, order: OrderRecord) -> Json:
+    paid = None if order.status in _UNPAID else order.created
+    done = paid if order.status in {"completed", "refunded"} else None
+    return {
         "payment_method": "bacs",
         "payment_method_title": "Bank",
         "transaction_id": "",
@@ -151,29 +170,31 @@ def order_json(shop: ShopState, order: OrderRecord) -> Json:
         "customer_user_agent": "",
         "created_via": order.created_via,
         "customer_note": order.customer_note,
-        **_dates(shop, {
-            "date_completed": paid if order.status in {"completed", "refunded"} else None,
-            "date_paid": paid,
-        }),
+        **_dates(shop, {"date_completed": done, "date_paid": paid}),
         "cart_hash": "",
         "number": order.number,
-        "meta_data": [INVENTED, *_meta(order.meta)],
-        "line_items": [
-            _line(shop, line, order.id_of_line(position), currency)
-            for position, line in enumerate(order.lines)
-        ],
-        "tax_lines": _NO_ITEMS,
-        "shipping_lines": _NO_ITEMS,
-        "fee_lines": _NO_ITEMS,
-        "coupon_lines": _NO_ITEMS,
-        "refunds": [_refund_in_order(refund, currency) for refund in order.refunds],
-        "payment_url": f"{pay}&key=wc_order_{key}",
+    }
+
+
+def _order_tail(shop: ShopState, order: OrderRecord) -> Json:
+    home = shop.settings.public_url
+    links = _links(shop, f"orders/{order.id}", "orders", _ORDER_VERBS)
+    if order.customer_id:
+        links["customer"] = [{"href": f"{home}/wp-json/wc/v3/customers/{order.customer_id}"}]
+    pay = f"{home}/checkout/order-pay/{order.id}/?pay_for_order=true"
+    return {
+        "payment_url": f"{pay}&key={_order_key(shop, order)}",
         "is_editable": order.status in {"pending", "on-hold"},
         "needs_payment": order.status == "pending",
         "needs_processing": True,
-        "currency_symbol": _SYMBOLS.get(currency, currency),
+        "currency_symbol": _SYMBOLS.get(order.currency, order.currency),
         "_links": links,
-    }  # fmt: skip
+    }
+
+
+def _order_key(shop: ShopState, order: OrderRecord) -> str:
+    drawn = hashlib.sha256(f"{shop.settings.name}:{order.id}".encode()).hexdigest()
+    return f"wc_order_{drawn[:13]}"
 
 
 def _refund_in_order(refund: RefundRecord, currency: str) -> Json:

@@ -33,6 +33,13 @@ class RefundRecord:
     reason: str
     lines: tuple[Line, ...] = ()
 
+    @property
+    def created(self) -> int:
+        """A refund is made once and never edited."""
+        return self.at
+
+    modified = created
+
 
 @dataclass(slots=True)
 class OrderRecord:

@@ -34,6 +34,7 @@ from crm_integration.sandbox.woocommerce_auth import OAuthGate, Refusal
 from crm_integration.sandbox.woocommerce_queries import (
     InvalidParameter,
     Page,
+    dated,
     ids_in,
     one_of,
     order_page,
@@ -172,8 +173,15 @@ class WooCommerceApp:
         return self._refund_list(request, [refund.id for refund in newest], alone=False)
 
     async def _refunds(self, request: Request) -> Response:
-        newest = sorted(self.shop.refunds.values(), key=lambda r: (-r.at, -r.id))
-        return self._refund_list(request, [refund.id for refund in newest], alone=True)
+        params = request.query_params
+        one_of(params, "orderby", ("id", "date", "modified", "include", "title", "slug"), "date")
+        include, in_time = ids_in(params, "include"), dated(self.shop, params)
+        found = [
+            refund for refund in self.shop.refunds.values()
+            if in_time(refund) and (include is None or refund.id in include)
+        ]  # fmt: skip
+        found.sort(key=lambda one: (one.at, one.id), reverse=paging(params).descending)
+        return self._refund_list(request, [refund.id for refund in found], alone=True)
 
     def _refund_list(self, request: Request, keys: list[int], *, alone: bool) -> Response:
         return self._listed(
@@ -249,9 +257,12 @@ class WooCommerceApp:
         params, held = request.query_params, self.shop.products
         orderby = one_of(params, "orderby", ("id", "date", "modified", "title", "include"), "date")
         include, sku = ids_in(params, "include"), params.get("sku")
+        in_time = dated(self.shop, params)
         keys = [
             key for key in sorted(held)
-            if (include is None or key in include) and (sku is None or held[key].sku == sku)
+            if (include is None or key in include)
+            and (sku is None or held[key].sku == sku)
+            and in_time(held[key])
         ]  # fmt: skip
         if orderby in {"date", "modified"}:
             keys.sort(key=lambda key: (held[key].modified, key))

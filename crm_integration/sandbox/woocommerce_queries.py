@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Protocol
 from urllib.parse import urlencode
 
 from crm_integration.sandbox.shop_state import OrderRecord, ShopState, SortedIds
@@ -22,7 +22,6 @@ _DATE = re.compile(
 _DATES = ("after", "before", "modified_after", "modified_before")
 _TRUE = {"1", "true", "yes"}
 _HIGHEST = 2**63
-T = TypeVar("T")
 
 
 class InvalidParameter(ValueError):
@@ -196,7 +195,20 @@ def _filter(
     return lambda order: all(check(order) for check in checks)
 
 
-def _time_check(name: str, bound: int) -> Callable[[OrderRecord], bool]:
+def dated(shop: ShopState, params: Mapping[str, str]) -> Callable[[_Dated], bool]:
+    """Whether an object's times lie within the date bounds of the parameters."""
+    checks = [_time_check(name, bound) for name, bound in _times(shop, params).items()]
+    return lambda one: all(check(one) for check in checks)
+
+
+class _Dated(Protocol):
+    @property
+    def created(self) -> int: ...
+    @property
+    def modified(self) -> int: ...
+
+
+def _time_check(name: str, bound: int) -> Callable[[_Dated], bool]:
     if name.startswith("modified"):
         if name.endswith("after"):
             return lambda order: order.modified > bound

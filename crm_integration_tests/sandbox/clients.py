@@ -6,6 +6,7 @@ own function, so that one mistake cannot hide in both.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+from starlette.types import ASGIApp
 
 from crm_integration.sandbox.shop_state import ShopSettings
 
@@ -51,6 +53,25 @@ def signed(
     return {**query, "oauth_signature": base64.b64encode(made).decode()}
 
 
+class _AppTransport(httpx.BaseTransport):
+    """Lets a plain client call an ASGI app without a server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        async def answer() -> httpx.Response:
+            got = await httpx.ASGITransport(self._app).handle_async_request(request)
+            return httpx.Response(got.status_code, headers=got.headers, content=await got.aread())
+
+        return asyncio.run(answer())
+
+
+def app_client(app: ASGIApp, base_url: str, **more: Any) -> httpx.Client:
+    """A client of an app in this process."""
+    return httpx.Client(transport=_AppTransport(app), base_url=base_url, **more)
+
+
 class ShopCaller:
     """Signed calls to one shop, served or in-process."""
 
@@ -58,9 +79,7 @@ class ShopCaller:
         self._client, self._base = client, f"{base}/wp-json/wc/v3"
         self._key, self._secret = key, secret
 
-    def call(
-        self, method: str, path: str, *, json: Any = None, **params: Any
-    ) -> httpx.Response:
+    def call(self, method: str, path: str, *, json: Any = None, **params: Any) -> httpx.Response:
         url = self._base + path
         query = signed(method, url, params, key=self._key, secret=self._secret)
         return self._client.request(method, url, params=query, json=json)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from crm_integration.sandbox.identities import invented
 from crm_integration.sandbox.invoices import read_invoices
 from crm_integration.sandbox.order_book import fill, split_by_tenant
@@ -12,6 +14,7 @@ from crm_integration.sandbox.shop_rendering import order_json, refund_json
 from crm_integration.sandbox.shop_state import ShopState
 from crm_integration_tests.sandbox.books import Row, book
 from crm_integration_tests.sandbox.clients import shop_settings
+from crm_integration_tests.shared_data import SHARED
 
 
 def _filled(*rows: Row) -> ShopState:
@@ -123,3 +126,28 @@ def test_an_invented_person_is_the_same_everywhere_and_only_some_guests_lack_an_
     assert 20 < guests.count("") < 90
     assert all(mail.rpartition("@")[2].startswith("example.") for mail in customers)
     assert any(mail != mail.lower() for mail in customers)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(SHARED is None, reason="the real order books (../shared) are not here")
+def test_both_real_files_fill_the_shops_once() -> None:
+    """The whole of UCI Online Retail over three shops, the second file overlapping the first."""
+    assert SHARED is not None
+    tenants = ["x", "y", "z"]
+    shops = {name: ShopState(shop_settings()) for name in tenants}
+    totals: Counter[str] = Counter()
+    for name in ("online_retail_2009_2010", "online_retail_2010_2011"):
+        read = read_invoices(SHARED / "data" / "online_retail" / f"{name}.parquet")
+        for tenant, share in split_by_tenant(read, tenants).items():
+            counts = fill(shops[tenant], share)
+            totals.update(
+                orders=counts.orders, guests=counts.guest_orders, refunds=counts.refunds,
+                unreadable=counts.unreadable, repeated=counts.repeated, changed=counts.changed,
+                customers=len(counts.new_customers),
+            )  # fmt: skip
+    assert totals == {
+        "orders": 41_937, "refunds": 8_292, "unreadable": 3_399, "guests": 4_962,
+        "repeated": 1_088, "changed": 0, "customers": 5_942,
+    }  # fmt: skip
+    held = [order for shop in shops.values() for order in shop.orders.values()]
+    assert sum(order.readable for order in held) == 41_937

@@ -20,6 +20,10 @@ from crm_integration.stores.woocommerce.cutting import id_text, utc
 TEXT_REPAIRED = "text_repaired"
 COUNTRY_UNKNOWN = "country_unknown"
 CREDIT_TAG_KEY = "crm_integration_tag"
+_LARGEST_COUNT = 2**31 - 1
+_LARGEST_MINOR = 2**63 - 1
+"""What the database's columns hold: one absurd number must not stop a whole batch."""
+_DIGITS = 30
 _ADDRESS = (
     ("first_name", "first_name"),
     ("last_name", "last_name"),
@@ -166,13 +170,15 @@ def decimal(holder: JsonObject, name: str, path: str) -> Decimal:
 
 
 def whole_number(holder: JsonObject, name: str, path: str) -> int:
-    """An integer; `2.0` counts as 2. Raises Unreadable `fractional` or `not_a_number`."""
+    """An integer; `2.0` is 2. Raises Unreadable `fractional`, `out_of_range`, `not_a_number`."""
     value = holder.get(name)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_COUNT:
         return value
     number = decimal(holder, name, path)
     if number != number.to_integral_value():
         raise Unreadable("fractional", field=f"{path}{name}", fix="expected a whole number")
+    if abs(number) > _LARGEST_COUNT:
+        raise Unreadable("out_of_range", field=f"{path}{name}", fix="expected a smaller number")
     return int(number)
 
 
@@ -184,9 +190,10 @@ def wrong_type(path: str, expected: str) -> Unreadable:
 @lru_cache(maxsize=65_536)
 def _to_minor(text: str, currency: str) -> int | None:
     try:
-        return to_minor(text, currency)
+        found = to_minor(text, currency)
     except (ValueError, InvalidOperation):
         return None
+    return found if abs(found) <= _LARGEST_MINOR else None
 
 
 @lru_cache(maxsize=65_536)
@@ -195,4 +202,5 @@ def _to_decimal(text: str) -> Decimal | None:
         found = Decimal(text)
     except InvalidOperation:
         return None
-    return found if found.is_finite() else None
+    sane = found.is_finite() and abs(found.adjusted()) <= _DIGITS
+    return found if sane else None

@@ -42,7 +42,7 @@ def to_canonical(
     """See `stores._contract.ToCanonicalModule`.
 
     Reasons of Unreadable: unknown_type, no_id, no_time, no_customer, no_parent, wrong_type,
-    not_money, not_a_number, fractional, unknown_currency, invalid.
+    not_money, not_a_number, fractional, out_of_range, unknown_currency, invalid.
     """
     if object_type == "order":
         return order_objects(payload, context)

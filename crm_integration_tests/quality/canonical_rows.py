@@ -1,0 +1,123 @@
+"""Canonical rows with their raw records, written straight into the tables of one tenant."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, insert
+
+from crm_integration.quality.rules import rules_version
+from crm_integration.storage.tables.canonical import customers, order_lines, orders, refunds
+from crm_integration.storage.tables.intake import raw_records
+from crm_integration.storage.tables.quality import holds, quarantine
+from crm_integration.tenancy.scope import TenantScope
+
+
+def clear(scope: TenantScope) -> None:
+    """Take out what may be taken out; raw records and verdicts stay, as in real life."""
+    for table in (order_lines, orders, refunds, customers, quarantine, holds):
+        scope.connection.execute(delete(table))
+
+
+def add_raw(scope: TenantScope, day: date, source_id: str = "1", kind: str = "order") -> int:
+    statement = insert(raw_records).values(
+        tenant_id=scope.tenant,
+        uid=uuid4(),
+        connection_id="shop",
+        object_type=kind,
+        source_id=source_id,
+        source_time=_noon(day),
+        observation=1,
+        day=day,
+        digest=b"d",
+        payload=b"p",
+        run_id="run-0",
+    )
+    return scope.connection.execute(statement.returning(raw_records.c.raw_id)).scalar_one()
+
+
+def add_customer(scope: TenantScope, day: date, **changes: Any) -> UUID:
+    values = _version(scope, day, "customer") | {
+        "customer_id": uuid4(),
+        "connection_id": "shop",
+        "kind": "registered",
+    }
+    scope.connection.execute(insert(customers).values(values | changes))
+    return (values | changes)["customer_id"]
+
+
+def add_order(
+    scope: TenantScope, day: date, source_id: str, customer_id: UUID, **changes: Any
+) -> UUID:
+    """An order of one line at 2.50."""
+    values = _version(scope, day, "order", source_id) | {
+        "order_id": uuid4(),
+        "connection_id": "shop",
+        "source_id": source_id,
+        "number": "536365",
+        "customer_id": customer_id,
+        "customer_kind": "registered",
+        "customer_source_id": "7",
+        "placed_at": _noon(day),
+        "currency": "GBP",
+        "total_minor": 250,
+        "tax_minor": 0,
+        "shipping_minor": 0,
+        "discount_minor": 0,
+        "financial_state": "paid",
+        "fulfilment_state": "fulfilled",
+        "store_status": "completed",
+        "line_count": 1,
+        "item_count": 2,
+    }
+    line = {name: changes.pop(name) for name in ("quantity", "unit_price") if name in changes}
+    values |= changes
+    scope.connection.execute(insert(orders).values(values))
+    _add_line(scope, values["order_id"], line)
+    return values["order_id"]
+
+
+def _add_line(scope: TenantScope, order_id: UUID, changes: dict[str, Any]) -> None:
+    texts = ("product_source_id", "variant_source_id", "sku", "title")
+    values: dict[str, Any] = dict.fromkeys(texts, "x") | {
+        "tenant_id": scope.tenant,
+        "order_id": order_id,
+        "position": 0,
+        "quantity": 2,
+        "unit_price": 1.25,
+        "total_minor": 250,
+        "tax_minor": 0,
+    }
+    scope.connection.execute(insert(order_lines).values(values | changes))
+
+
+def add_refund(scope: TenantScope, day: date, source_id: str, **changes: Any) -> None:
+    values = _version(scope, day, "refund", source_id) | {
+        "refund_id": uuid4(),
+        "connection_id": "shop",
+        "source_id": source_id,
+        "number": "C1",
+        "refunded_at": _noon(day),
+        "currency": "GBP",
+        "amount_minor": 100,
+    }
+    scope.connection.execute(insert(refunds).values(values | changes))
+
+
+def _version(scope: TenantScope, day: date, kind: str, source_id: str = "1") -> dict[str, Any]:
+    return {
+        "tenant_id": scope.tenant,
+        "source_time": _noon(day),
+        "observation": 1,
+        "raw_id": add_raw(scope, day, source_id, kind),
+        "content_digest": b"c",
+        "schema_version": 1,
+        "rules_version": rules_version({}),
+        "run_id": "run-0",
+    }
+
+
+def _noon(day: date) -> datetime:
+    return datetime.combine(day, time(12), UTC)

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import FromClause, Table, lateral, select, true
+from sqlalchemy import FromClause, Table, and_, lateral, or_, select, true
 
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import raw_records
@@ -43,7 +43,9 @@ def newest_in_window(
     after: str | None,
     limit: int,
 ) -> list[RawRecord]:
-    """The newest raw record of each object that has any raw record in `[start, end)`.
+    """The newest raw record of each object that has one in `[start, end)`, or an underived one.
+
+    Underived ones are taken whatever their day: a sweep today may bring what changed years ago.
 
     Objects come in the order of their source id, at most `limit`, behind `after`. "Newest" is
     the order of versions: source time, then how it was seen, then our receipt order.
@@ -54,8 +56,10 @@ def newest_in_window(
             raw_records.c.tenant_id == scope.tenant,
             raw_records.c.connection_id == connection_id,
             raw_records.c.object_type == object_type,
-            raw_records.c.day >= days[0],
-            raw_records.c.day < days[1],
+            or_(
+                and_(raw_records.c.day >= days[0], raw_records.c.day < days[1]),
+                raw_records.c.outcome.is_(None),
+            ),
             *([raw_records.c.source_id > after] if after is not None else []),
         )
         .distinct()

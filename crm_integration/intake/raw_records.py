@@ -7,14 +7,14 @@ bytes) is not kept again but counted, so that A, B, A ends at A.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import IntEnum
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import func, insert, lateral, literal, select, true, update
+from sqlalchemy import case, func, insert, lateral, literal, or_, select, true, update
 
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import raw_records
@@ -224,16 +224,37 @@ def _count_again(scope: TenantScope, raw_ids: list[int]) -> None:
         )
 
 
-def note_outcomes(scope: TenantScope, outcomes: dict[int, str]) -> None:
-    """Remember what deriving a raw record came to (`applied`, `same`, `older`, `quarantined`)."""
-    if not outcomes:
+def note_outcomes(
+    scope: TenantScope,
+    connection_id: str,
+    object_type: str,
+    derived: Mapping[str, tuple[int, str | None]],
+) -> None:
+    """Remember what deriving came to: source id -> (the newest raw id, its outcome).
+
+    `applied`, `same`, `older`, `quarantined`; None leaves what is known, or says `nothing` (a
+    record that stands for no canonical object). Records that a newer one replaced before they
+    were derived are `superseded`. What has no outcome waits to be derived.
+    """
+    if not derived:
         return
-    staged = stage(scope.connection, raw_records, ("raw_id", "outcome"), outcomes.items())
+    staged = stage(
+        scope.connection,
+        raw_records,
+        ("source_id", "raw_id", "outcome"),
+        [(source_id, *found) for source_id, found in derived.items()],
+    )
+    newest = raw_records.c.raw_id == staged.c.raw_id
+    known = func.coalesce(staged.c.outcome, raw_records.c.outcome, "nothing")
     scope.connection.execute(
         update(raw_records)
         .where(
             raw_records.c.tenant_id == scope.tenant,
-            raw_records.c.raw_id == staged.c.raw_id,
+            raw_records.c.connection_id == connection_id,
+            raw_records.c.object_type == object_type,
+            raw_records.c.source_id == staged.c.source_id,
+            or_(newest, raw_records.c.outcome.is_(None)),
+            or_(~newest, raw_records.c.outcome.is_distinct_from(known)),
         )
-        .values(outcome=staged.c.outcome)
+        .values(outcome=case((newest, known), else_="superseded"))
     )

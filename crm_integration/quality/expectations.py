@@ -74,23 +74,30 @@ def validate(frame: Frame, rules: Sequence[Rule]) -> dict[str, dict[str, Any]]:
 
 
 def _batch_results(columns: Frame, rules: Sequence[Rule]) -> list[Any]:
+    gx, context = _in_memory()
+    asset = context.data_sources.add_pandas("canonical").add_dataframe_asset("rows")
+    definition = asset.add_batch_definition_whole_dataframe("all")
+    batch = definition.get_batch({"dataframe": columns})
+    expectations = [_expectation(rule, gx.expectations) for rule in rules]
+    suite = gx.ExpectationSuite(name="rules", expectations=expectations)
+    return batch.validate(suite, result_format=_ONLY_POSITIONS).results
+
+
+def _in_memory() -> tuple[Any, Any]:
+    """The library and a context that writes no file, calls nobody and draws no progress bar."""
     with warnings.catch_warnings():
         # great_expectations imports modules that Python deprecated; not ours to mend.
         warnings.simplefilter("ignore", DeprecationWarning)
         import great_expectations
-        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.data_context.types import base
 
     gx: Any = great_expectations  # partly typed only
-    context = gx.get_context(mode="ephemeral")
-    context.enable_analytics(False)
-    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    asset = context.data_sources.add_pandas("canonical").add_dataframe_asset("rows")
-    definition = asset.add_batch_definition_whole_dataframe("all")
-    batch = definition.get_batch({"dataframe": columns})
-    suite = gx.ExpectationSuite(
-        name="rules", expectations=[_expectation(rule, gx.expectations) for rule in rules]
+    config = base.DataContextConfig(
+        store_backend_defaults=base.InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        analytics_enabled=False,
+        progress_bars=base.ProgressBarsConfig(globally=False, metric_calculations=False),
     )
-    return batch.validate(suite, result_format=_ONLY_POSITIONS).results
+    return gx, gx.get_context(mode="ephemeral", project_config=config)
 
 
 def _expectation(rule: Rule, gxe: Any) -> Any:

@@ -142,7 +142,12 @@ def _derive_chunk(
         _read(derive, object_type, record, chunk)
     displaced = _write(scope, derive, chunk, done)
     _settle_quarantine(scope, derive, chunk, done)
-    note_outcomes(scope, chunk.outcomes)
+    note_outcomes(
+        scope,
+        derive.connection.connection_id,
+        object_type,
+        {one.source_id: (one.raw_id, chunk.outcomes.get(one.raw_id)) for one in records},
+    )
     done.read += len(records)
     return displaced
 

@@ -6,19 +6,28 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, insert
+from sqlalchemy import insert
 
 from crm_integration.quality.rules import rules_version
 from crm_integration.storage.tables.canonical import customers, order_lines, orders, refunds
 from crm_integration.storage.tables.intake import raw_records
-from crm_integration.storage.tables.quality import holds, quarantine
-from crm_integration.tenancy.scope import TenantScope
+from crm_integration.tenancy.connections import StoredConnection, save_connection
+from crm_integration.tenancy.scope import Tenancy, TenantScope
+from crm_integration.tenancy.tenants import create_tenant
 
 
-def clear(scope: TenantScope) -> None:
-    """Take out what may be taken out; raw records and verdicts stay, as in real life."""
-    for table in (order_lines, orders, refunds, customers, quarantine, holds):
-        scope.connection.execute(delete(table))
+def add_tenant(tenancy: Tenancy, tenant: str) -> None:
+    """A tenant with one store, `shop`."""
+    create_tenant(tenancy, tenant, started_on=date(2010, 1, 1), actor="test")
+    store = StoredConnection(
+        connection_id="shop",
+        side="store",
+        platform="woocommerce",
+        base_url="http://127.0.0.1:1",
+        account_id=f"{tenant}.example.com",
+    )
+    with tenancy.scope(tenant) as scope:
+        save_connection(scope, store, {"key": "invented"}, actor="test")
 
 
 def add_raw(scope: TenantScope, day: date, source_id: str = "1", kind: str = "order") -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
@@ -25,18 +25,18 @@ from crm_integration_tests.quality.canonical_rows import (
     add_order,
     add_raw,
     add_refund,
-    clear,
+    add_tenant,
 )
 
-_days = iter(date(2011, 1, 1) + timedelta(days=10 * n) for n in range(1000))
+DAY = date(2011, 1, 1)
 
 
 @pytest.fixture
-def day(tenancy: Tenancy) -> Iterator[date]:
-    """A day no other test has used (verdicts and raw records are never deleted)."""
-    yield next(_days)
-    with tenancy.scope("aurora") as scope:
-        clear(scope)
+def tenant(tenancy: Tenancy) -> str:
+    """A tenant of its own for each test: verdicts are never deleted, and old failures hold."""
+    name = f"t-{uuid4().hex[:12]}"
+    add_tenant(tenancy, name)
+    return name
 
 
 def _window(day: date, days: int = 1) -> Window:
@@ -64,45 +64,45 @@ def _kept_back(scope: TenantScope, day: date, number: int) -> list[QuarantineEnt
 
 
 def test_failures_belong_to_the_day_they_lie_on_and_to_no_other(
-    tenancy: Tenancy, day: date
+    tenancy: Tenancy, tenant: str
 ) -> None:
     """One bad day turned the whole month red, and nobody looked any more."""
-    next_day = day + timedelta(days=1)
-    with tenancy.scope("aurora") as scope:
-        buyer = add_customer(scope, day)
-        add_order(scope, day, "1", buyer)
+    next_day = DAY + timedelta(days=1)
+    with tenancy.scope(tenant) as scope:
+        buyer = add_customer(scope, DAY)
+        add_order(scope, DAY, "1", buyer)
         add_order(scope, next_day, "2", buyer)
         add_order(scope, next_day, "3", uuid4())
-        found = _judge(scope, "order", [_window(next_day), _window(day)])
-    assert found[day, SET_RULES].passed
+        found = _judge(scope, "order", [_window(next_day), _window(DAY)])
+    assert found[DAY, SET_RULES].passed
     bad = found[next_day, SET_RULES]
     assert (bad.passed, bad.rows, bad.failed) == (False, 2, 1)
     assert bad.details["rules"] == {"order.customer": 1}
 
 
 def test_an_order_stored_twice_fails_though_its_rows_lie_in_two_chunks(
-    tenancy: Tenancy, day: date
+    tenancy: Tenancy, tenant: str
 ) -> None:
     """The duplicate began one chunk and ended the one before: neither check saw it."""
-    with tenancy.scope("aurora") as scope:
-        buyer = add_customer(scope, day)
+    with tenancy.scope(tenant) as scope:
+        buyer = add_customer(scope, DAY)
         for source_id in ("a", "b", "b", "c", "d"):
-            add_order(scope, day, source_id, buyer)
-        found = _judge(scope, "order", [_window(day)], chunk_rows=2)
-    assert found[day, SET_RULES].details["rules"] == {"order.unique": 2}
-    assert (found[day, SET_RULES].failed, found[day, ROW_RULES].rows) == (1, 5)
+            add_order(scope, DAY, source_id, buyer)
+        found = _judge(scope, "order", [_window(DAY)], chunk_rows=2)
+    assert found[DAY, SET_RULES].details["rules"] == {"order.unique": 2}
+    assert (found[DAY, SET_RULES].failed, found[DAY, ROW_RULES].rows) == (1, 5)
 
 
 def test_rows_and_lines_in_the_tables_are_judged_by_the_row_rules_again(
-    tenancy: Tenancy, day: date
+    tenancy: Tenancy, tenant: str
 ) -> None:
     """Rows written before a rule existed stayed in the CRM, and no check mentioned them."""
-    with tenancy.scope("aurora") as scope:
-        buyer = add_customer(scope, day)
-        add_order(scope, day, "1", buyer, total_minor=-1, flags=["total_differs"])
-        add_order(scope, day, "2", buyer, quantity=-3, rules_version="old")
+    with tenancy.scope(tenant) as scope:
+        buyer = add_customer(scope, DAY)
+        add_order(scope, DAY, "1", buyer, total_minor=-1, flags=["total_differs"])
+        add_order(scope, DAY, "2", buyer, quantity=-3, rules_version="old")
         strict = {"quarantine.min_rows": 1}
-        verdict = _judge(scope, "order", [_window(day)], options=strict)[day, ROW_RULES]
+        verdict = _judge(scope, "order", [_window(DAY)], options=strict)[DAY, ROW_RULES]
     assert (verdict.passed, verdict.rows, verdict.failed) == (False, 2, 2)
     assert verdict.details["rules"] == {
         "order.total": 1,
@@ -114,159 +114,157 @@ def test_rows_and_lines_in_the_tables_are_judged_by_the_row_rules_again(
 
 
 def test_a_closed_day_of_which_a_third_is_kept_back_holds_orders_until_it_passes(
-    tenancy: Tenancy, day: date
+    tenancy: Tenancy, tenant: str
 ) -> None:
     """A changed number format quarantined half a day; the other half went out as if complete."""
-    with tenancy.scope("aurora") as scope:
-        buyer = add_customer(scope, day)
+    with tenancy.scope(tenant) as scope:
+        buyer = add_customer(scope, DAY)
         for number in range(100):
-            add_order(scope, day, str(number), buyer)
-        entries = _kept_back(scope, day, 50)
-        verdict = _judge(scope, "order", [_window(day)])[day, ROW_RULES]
+            add_order(scope, DAY, str(number), buyer)
+        entries = _kept_back(scope, DAY, 50)
+        verdict = _judge(scope, "order", [_window(DAY)])[DAY, ROW_RULES]
         assert (verdict.passed, verdict.rows, verdict.failed) == (False, 150, 50)
         (hold,) = open_holds(scope)["order"]
         assert (hold.check_name, hold.records) == (ROW_RULES, 50)
-    with tenancy.scope("aurora") as scope:
+    with tenancy.scope(tenant) as scope:
         release_passed(scope, "shop", "order", [entries[0].source_id], set())
-        assert _judge(scope, "order", [_window(day)])[day, ROW_RULES].passed, "49 are few"
+        assert _judge(scope, "order", [_window(DAY)])[DAY, ROW_RULES].passed, "49 are few"
         assert open_holds(scope) == {}
         actions = select(audit_trail.c.action).where(audit_trail.c.actor == "check row_rules")
         last = scope.connection.execute(actions.order_by(audit_trail.c.entry_id)).scalars().all()
         assert last[-2:] == ["hold.open", "hold.release"]
 
 
-def test_thirty_percent_kept_back_pass_and_more_do_not(tenancy: Tenancy, day: date) -> None:
-    with tenancy.scope("aurora") as scope:
-        buyer = add_customer(scope, day)
+def test_thirty_percent_kept_back_pass_and_more_do_not(tenancy: Tenancy, tenant: str) -> None:
+    with tenancy.scope(tenant) as scope:
+        buyer = add_customer(scope, DAY)
         for number in range(7):
-            add_order(scope, day, str(number), buyer)
+            add_order(scope, DAY, str(number), buyer)
         few = {"quarantine.min_rows": 1}
-        _kept_back(scope, day, 3)
-        assert _judge(scope, "order", [_window(day)], options=few)[day, ROW_RULES].passed
-        _kept_back(scope, day, 4)
-        assert not _judge(scope, "order", [_window(day)], options=few)[day, ROW_RULES].passed
+        _kept_back(scope, DAY, 3)
+        assert _judge(scope, "order", [_window(DAY)], options=few)[DAY, ROW_RULES].passed
+        _kept_back(scope, DAY, 4)
+        assert not _judge(scope, "order", [_window(DAY)], options=few)[DAY, ROW_RULES].passed
 
 
-def test_a_day_that_is_not_over_fails_without_holding_anything(tenancy: Tenancy, day: date) -> None:
+def test_a_day_that_is_not_over_fails_without_holding_anything(
+    tenancy: Tenancy, tenant: str
+) -> None:
     """At five past midnight the day's first refund came before its order, and all stood still."""
-    with tenancy.scope("aurora") as scope:
-        add_refund(scope, day, "1", order_source_id="77", order_id=uuid4())
-        found = _judge(scope, "refund", [_window(day)], today=day)
-        assert not found[day, SET_RULES].passed
+    with tenancy.scope(tenant) as scope:
+        add_refund(scope, DAY, "1", order_source_id="77", order_id=uuid4())
+        found = _judge(scope, "refund", [_window(DAY)], today=DAY)
+        assert not found[DAY, SET_RULES].passed
         assert open_holds(scope) == {}
-        _judge(scope, "refund", [_window(day)], today=day + timedelta(days=1))
+        _judge(scope, "refund", [_window(DAY)], today=DAY + timedelta(days=1))
         assert list(open_holds(scope)) == ["refund"]
 
 
-def test_a_hold_stays_while_another_closed_day_still_fails(tenancy: Tenancy, day: date) -> None:
+def test_a_hold_stays_while_another_closed_day_still_fails(tenancy: Tenancy, tenant: str) -> None:
     """The check of a good day released what the bad day before it had stopped."""
-    later = day + timedelta(days=3)
-    with tenancy.scope("aurora") as scope:
-        buyer, bad = add_customer(scope, day), uuid4()
-        add_order(scope, day, "1", bad)
+    later = DAY + timedelta(days=3)
+    with tenancy.scope(tenant) as scope:
+        bad = uuid4()
+        add_order(scope, DAY, "1", bad)
         add_order(scope, later, "2", bad)
-        _judge(scope, "order", [_window(day), _window(later)])
+        _judge(scope, "order", [_window(DAY), _window(later)])
         assert open_holds(scope)["order"][0].records == 2
-        add_customer(scope, day, customer_id=bad)
+        add_customer(scope, DAY, customer_id=bad)
         add_order(scope, later, "3", uuid4())
-        _judge(scope, "order", [_window(day)])
+        _judge(scope, "order", [_window(DAY)])
         assert open_holds(scope)["order"][0].records == 1, "the later day was not judged again"
-        clear_order = _judge(scope, "order", [_window(day, 10)])
-        assert clear_order[day, SET_RULES].failed == 1
-        add_order(scope, later, "4", buyer)
 
 
 def test_a_wider_window_that_passes_outlives_the_failure_of_a_day_within(
-    tenancy: Tenancy, day: date
+    tenancy: Tenancy, tenant: str
 ) -> None:
     """After the change from days to months old failed days held the tenant for ever."""
     missing = uuid4()
-    with tenancy.scope("aurora") as scope:
-        add_order(scope, day, "1", missing)
-        _judge(scope, "order", [_window(day)])
+    with tenancy.scope(tenant) as scope:
+        add_order(scope, DAY, "1", missing)
+        _judge(scope, "order", [_window(DAY)])
         assert list(open_holds(scope)) == ["order"]
-        add_customer(scope, day, customer_id=missing)
-        _judge(scope, "order", [_window(day, 5)])
+        add_customer(scope, DAY, customer_id=missing)
+        _judge(scope, "order", [_window(DAY, 5)])
         assert open_holds(scope) == {}
 
 
 def test_a_refund_is_accounted_for_by_its_order_or_by_none_or_by_a_kept_back_one(
-    tenancy: Tenancy, day: date
+    tenancy: Tenancy, tenant: str
 ) -> None:
     """One quarantined order put all refunds of the merchant on hold."""
-    with tenancy.scope("aurora") as scope:
-        order_id = add_order(scope, day, "1", add_customer(scope, day))
-        add_refund(scope, day, "r1", order_source_id="1", order_id=order_id)
-        add_refund(scope, day, "r2")
-        _kept_back(scope, day, 1)
-        add_refund(scope, day, "r3", order_source_id="A0")
-        add_refund(scope, day, "r4", order_source_id="gone", amount_minor=0)
-        found = _judge(scope, "refund", [_window(day)])
-    assert found[day, SET_RULES].details["rules"] == {"refund.order": 1}
-    assert found[day, ROW_RULES].passed
-    assert found[day, ROW_RULES].details["rules"] == {"refund.amount": 1}, "flagged, not failed"
-    assert found[day, ROW_RULES].failed == 0
+    with tenancy.scope(tenant) as scope:
+        order_id = add_order(scope, DAY, "1", add_customer(scope, DAY))
+        add_refund(scope, DAY, "r1", order_source_id="1", order_id=order_id)
+        add_refund(scope, DAY, "r2")
+        _kept_back(scope, DAY, 1)
+        add_refund(scope, DAY, "r3", order_source_id="A0")
+        add_refund(scope, DAY, "r4", order_source_id="gone", amount_minor=0)
+        found = _judge(scope, "refund", [_window(DAY)])
+    assert found[DAY, SET_RULES].details["rules"] == {"refund.order": 1}
+    assert found[DAY, ROW_RULES].passed
+    assert found[DAY, ROW_RULES].details["rules"] == {"refund.amount": 1}, "flagged, not failed"
+    assert found[DAY, ROW_RULES].failed == 0
 
 
 @pytest.mark.parametrize("entity", ["customer", "product", "order", "refund"])
-def test_a_day_without_rows_passes_every_check(tenancy: Tenancy, day: date, entity: str) -> None:
-    with tenancy.scope("aurora") as scope:
-        found = _judge(scope, entity, [_window(day)])
+def test_a_day_without_rows_passes_every_check(tenancy: Tenancy, tenant: str, entity: str) -> None:
+    with tenancy.scope(tenant) as scope:
+        found = _judge(scope, entity, [_window(DAY)])
     assert [(one.passed, one.rows, one.highest_raw_id) for one in found.values()] == [
         (True, 0, 0)
     ] * 2
 
 
 def test_guests_and_merged_customers_are_judged_by_what_they_are(
-    tenancy: Tenancy, day: date
+    tenancy: Tenancy, tenant: str
 ) -> None:
-    with tenancy.scope("aurora") as scope:
-        kept = add_customer(scope, day, store_customer_id="7")
-        add_customer(scope, day, store_customer_id="7", merged_into=kept)
-        add_customer(scope, day, kind="guest")
-        add_customer(scope, day, kind="guest")
-        found = _judge(scope, "customer", [_window(day)])
-        assert (found[day, SET_RULES].failed, found[day, SET_RULES].rows) == (0, 3)
-        add_customer(scope, day, store_customer_id="7")
-        assert _judge(scope, "customer", [_window(day)])[day, SET_RULES].failed == 1
+    with tenancy.scope(tenant) as scope:
+        kept = add_customer(scope, DAY, store_customer_id="7")
+        add_customer(scope, DAY, store_customer_id="7", merged_into=kept)
+        add_customer(scope, DAY, kind="guest")
+        add_customer(scope, DAY, kind="guest")
+        found = _judge(scope, "customer", [_window(DAY)])
+        assert (found[DAY, SET_RULES].failed, found[DAY, SET_RULES].rows) == (0, 3)
+        add_customer(scope, DAY, store_customer_id="7")
+        assert _judge(scope, "customer", [_window(DAY)])[DAY, SET_RULES].failed == 1
 
 
-def test_a_verdict_is_read_back_as_it_was_given(tenancy: Tenancy, day: date) -> None:
-    with tenancy.scope("aurora") as scope:
-        add_order(scope, day, "1", add_customer(scope, day))
-        newest = add_raw(scope, day)
-        _judge(scope, "order", [_window(day)])
-        again = _judge(scope, "order", [_window(day)])
-        found = latest(scope, "order", _window(day))
+def test_a_verdict_is_read_back_as_it_was_given(tenancy: Tenancy, tenant: str) -> None:
+    with tenancy.scope(tenant) as scope:
+        add_order(scope, DAY, "1", add_customer(scope, DAY))
+        newest = add_raw(scope, DAY)
+        _judge(scope, "order", [_window(DAY)])
+        again = _judge(scope, "order", [_window(DAY)])
+        found = latest(scope, "order", _window(DAY))
     assert found == {check: verdict for (_, check), verdict in again.items()}
     assert found[ROW_RULES].highest_raw_id == newest
 
 
-def test_another_tenants_rows_and_verdicts_are_invisible(tenancy: Tenancy, day: date) -> None:
-    with tenancy.scope("aurora") as scope:
-        add_order(scope, day, "1", uuid4())
-        _judge(scope, "order", [_window(day)])
+def test_another_tenants_rows_and_verdicts_are_invisible(tenancy: Tenancy, tenant: str) -> None:
+    with tenancy.scope(tenant) as scope:
+        add_order(scope, DAY, "1", uuid4())
+        _judge(scope, "order", [_window(DAY)])
     with tenancy.scope("borealis") as scope:
-        assert latest(scope, "order", _window(day)) == {}
-        found = _judge(scope, "order", [_window(day)])
+        assert latest(scope, "order", _window(DAY)) == {}
+        found = _judge(scope, "order", [_window(DAY)])
         assert all(one.passed and one.rows == 0 for one in found.values())
         assert open_holds(scope) == {}
-    with tenancy.scope("aurora") as scope:
+    with tenancy.scope(tenant) as scope:
         assert list(open_holds(scope)) == ["order"]
 
 
 def test_the_alert_sensor_reads_failures_of_all_tenants_with_its_own_role(
-    tenancy: Tenancy, day: date, urls: DatabaseUrls
+    tenancy: Tenancy, tenant: str, urls: DatabaseUrls
 ) -> None:
     """Alerts ran as a role that could also read customers."""
     with engine_for(urls.ops).connect() as ops:
         seen = failing_since(ops, 0, 10_000)
         last = seen[-1].verdict_id if seen else 0
-        for tenant in ("aurora", "borealis"):
-            with tenancy.scope(tenant) as scope:
-                add_order(scope, day, f"{tenant}-1", uuid4())
-                _judge(scope, "order", [_window(day)])
-                clear(scope)
+        for name in ("aurora", "borealis"):
+            with tenancy.scope(name) as scope:
+                add_order(scope, DAY, f"{name}-1", uuid4())
+                _judge(scope, "order", [_window(DAY)])
         found = failing_since(ops, last, 10)
         assert [(one.tenant, one.verdict.check_name) for one in found] == [
             ("aurora", SET_RULES),
@@ -276,9 +274,9 @@ def test_the_alert_sensor_reads_failures_of_all_tenants_with_its_own_role(
         assert "-1" not in str(found[0].verdict.details)
 
 
-def test_overlapping_windows_and_wrong_options_are_refused(tenancy: Tenancy, day: date) -> None:
-    with tenancy.scope("aurora") as scope:
+def test_overlapping_windows_and_wrong_options_are_refused(tenancy: Tenancy, tenant: str) -> None:
+    with tenancy.scope(tenant) as scope:
         with pytest.raises(ValueError, match="overlap"):
-            _judge(scope, "order", [_window(day, 2), _window(day + timedelta(days=1))])
+            _judge(scope, "order", [_window(DAY, 2), _window(DAY + timedelta(days=1))])
         with pytest.raises(BadInput, match=r"quarantine\.max_share"):
-            _judge(scope, "order", [_window(day)], options={"quarantine.max_shar": 1})
+            _judge(scope, "order", [_window(DAY)], options={"quarantine.max_shar": 1})

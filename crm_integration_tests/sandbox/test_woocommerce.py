@@ -309,3 +309,10 @@ def test_a_page_of_a_hundred_orders_is_fast() -> None:
             spent.append(time.perf_counter() - started)
         assert sum(len(order["line_items"]) for order in answer.json()) == 2500
     assert min(spent) < 0.06
+
+
+def test_products_know_modified_after(caller: ShopCaller) -> None:
+    """Unlike customers: the one product was first sold at ten."""
+    base = {"dates_are_gmt": "true"}
+    assert len(_ids(caller.get("/products", **base, modified_after="2026-01-01T09:59:59"))) == 1
+    assert _ids(caller.get("/products", **base, modified_after="2026-01-01T10:00:00")) == []

@@ -80,6 +80,14 @@ Index(
     raw_records.c.source_id,
     raw_records.c.raw_id.desc(),
 )
+# What waits to be derived is found without looking at what was.
+Index(
+    "ix_raw_records_underived",
+    raw_records.c.tenant_id,
+    raw_records.c.connection_id,
+    raw_records.c.object_type,
+    postgresql_where=raw_records.c.outcome.is_(None),
+)
 Index("ix_raw_records_day", raw_records.c.tenant_id, raw_records.c.object_type, raw_records.c.day)
 
 cursors = tenant_table(

@@ -14,6 +14,8 @@ from typing import Any, NoReturn, cast
 
 from crm_integration.stores._contract import JsonObject, SourceObject, Unsplittable
 
+_FIRST_YEAR = 1900
+"""Earlier years are the empty dates of old databases, never a change in a web shop."""
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
 
 
@@ -102,10 +104,11 @@ def source_object(object_type: str, value: Any, payload: bytes) -> SourceObject 
 
 def id_text(value: Any) -> str | None:
     """A WordPress id as text; None for 0 and for everything that is no id."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    if type(value) is int:  # not isinstance: true is no id, and this runs twice a line
+        return str(value) if 0 < value < 10**20 else None
+    if not isinstance(value, str) or not (value.isascii() and value.isdigit()):
         return None
-    text = str(value)
-    return text if text.isascii() and text.isdigit() and len(text) <= 20 and int(text) else None
+    return value if len(value) <= 20 and int(value) else None
 
 
 def source_time(element: JsonObject) -> datetime | None:
@@ -119,9 +122,10 @@ def utc(value: Any) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment if moment.year >= _FIRST_YEAR else None
 
 
 def _decode(text: str, at: int) -> tuple[Any, int]:

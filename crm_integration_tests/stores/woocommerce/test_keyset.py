@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from crm_integration.errors import BadInput, Permanent
+from crm_integration.sandbox.shop_state import RefundRecord
 from crm_integration.stores._contract import Page, Window
 from crm_integration.stores.woocommerce import extract
 from crm_integration_tests.stores.woocommerce.shops import NOON, Emulated, Listed, gmt, opened
@@ -210,3 +211,19 @@ def test_refunds_are_listed_by_their_own_date_and_name_their_order() -> None:
     assert set(ids_of(pages)) == set(range(1, 351))
     assert {(o.source_id, o.parent_id) for p in pages for o in p.objects} >= {("1", "8")}
     assert {query["orderby"] for query in shop.asked} == {"date"}
+
+
+def test_the_emulators_products_and_refunds_are_listed_whole() -> None:
+    """The same listings against the shop that the demo runs on."""
+    shop = Emulated()
+    for number in range(1, 231):
+        order = shop.order(number, NOON + number)
+        shop.state.add_refund(order, RefundRecord(10_000 + number, number, NOON + 7, 40, "C1"))
+        shop.state.product_of(f"SKU-{number}", "Mug", 100, NOON + number // 120)
+    with opened(shop.app) as client:
+        refunds = list(extract.pages(client, "refund", DAY, None))
+        products = list(extract.pages(client, "product", DAY, None))
+        read_again = list(extract.fetch(client, "refund", ["10001", "10230", "77"]))
+    assert set(ids_of(refunds)) == set(range(10_001, 10_231))
+    assert set(ids_of(products)) == set(shop.state.products)
+    assert [type(item).__name__ for item in read_again] == ["SourceObject", "SourceObject", "Gone"]

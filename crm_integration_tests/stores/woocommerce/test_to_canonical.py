@@ -12,6 +12,7 @@ from crm_integration.canonical.orders import FinancialState, FulfilmentState, Or
 from crm_integration.canonical.products import Product
 from crm_integration.canonical.refunds import Refund
 from crm_integration.stores._contract import StoreContext, Unreadable
+from crm_integration.stores.woocommerce.order_payload import checked
 from crm_integration.stores.woocommerce.to_canonical import to_canonical
 
 CONTEXT = StoreContext("GBP", {"credit_without_order_tag": "credit-without-order"})
@@ -190,13 +191,19 @@ def test_what_cannot_be_understood_names_the_place_and_no_value(
     assert "secret-text" not in str(error.value)
 
 
-def test_what_only_the_model_refuses_names_the_field_too() -> None:
+def test_what_only_the_model_refuses_names_the_field_and_no_value() -> None:
     """The model is the last gate; its own message would carry the value."""
     with pytest.raises(Unreadable) as error:
-        list(to_canonical("product", {"id": 1, "name": "x" * 9, "price": "1", "variations": [
-            {"id": "1" * 20, "price": "1"}], "date_created_gmt": "0001-01-01T00:00:00+14:00",
-        }, None, CONTEXT))  # fmt: skip
-    assert error.value.field
+        checked(Product, {"source_id": "1", "source_time": "secret-text"})
+    assert (error.value.reason, error.value.field) == ("invalid", "source_time")
+    assert error.value.__cause__ is None
+    assert "secret-text" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["0000-00-00T00:00:00", "0001-01-01T00:00:00+14:00", 5])
+def test_a_date_that_is_none_is_not_taken_for_one(text: Any) -> None:
+    """Old databases hold zero dates; the creation date then tells the version."""
+    assert made(date_modified_gmt=text).source_time == made().placed_at
 
 
 def test_phps_empty_list_is_an_empty_address() -> None:

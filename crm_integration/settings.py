@@ -29,6 +29,7 @@ _FIXES = {
     "pg_bin": "Give the folder that holds initdb, pg_ctl, pg_isready and postgres.",
     "master_key": "Give 32 random bytes in base64, for example: openssl rand -base64 32",
     "master_key_file": "Name an existing file that only its owner can read.",
+    "database": "Use a-z, 0-9 and _, starting with a letter (embedded server only).",
     "window": "Use day or month.",
     "start_day": "Use an ISO day such as 2024-01-01.",
     "settle_seconds": "Use whole seconds from 0 to 86400.",
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     intake_url: SecretStr | None = None
     ops_url: SecretStr | None = None
     dagster_url: SecretStr | None = None
+    database: str = Field(default="crm_integration", pattern="^[a-z][a-z0-9_]{0,50}$")
     pg_bin: Path | None = None
     master_key: SecretStr | None = None
     master_key_file: Path | None = None

@@ -13,7 +13,10 @@ import pytest
 from crm_integration.storage.embedded import EmbeddedServer
 from crm_integration.storage.engine import dispose_engines
 from crm_integration.storage.roles import drop_databases, ensure_databases
+from crm_integration.storage.schema import migrate
 from crm_integration.storage.urls import DatabaseUrls, embedded_urls
+from crm_integration_tests.house import House, Tenant
+from crm_integration_tests.served import street
 
 
 def short_home() -> Path:
@@ -47,3 +50,25 @@ def database_prefix(server: EmbeddedServer) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def urls(server: EmbeddedServer, database_prefix: str) -> DatabaseUrls:
     return embedded_urls(server, database_prefix)
+
+
+@pytest.fixture(scope="module")
+def house(urls: DatabaseUrls) -> Iterator[House]:
+    """The engine on a migrated database, and a server for the shops and CRMs of its tenants."""
+    migrate(urls.owner)
+    with street() as served:
+        built = House.built(urls, served)
+        yield built
+        built.close()
+
+
+@pytest.fixture
+def tenant(house: House) -> Tenant:
+    """A fresh tenant with a shop and a CRM account of its own."""
+    return house.tenant()
+
+
+@pytest.fixture
+def neighbour(house: House) -> Tenant:
+    """A second tenant beside `tenant`."""
+    return house.tenant()

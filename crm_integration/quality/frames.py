@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
     Select,
     String,
     Table,
@@ -45,9 +44,10 @@ def frames_of(
 ) -> Iterator[Frame]:
     """Rows whose raw record's day lies in a window, in frames of about `chunk_rows` rows.
 
-    `subject` is an entity or `order_line`. Columns are those its rules read, with `raw_id`,
-    `day`, `flags` and `rules_version` (the order's for lines). Rows of one object never lie in
-    two frames, so that a duplicate is always seen.
+    `subject` is an entity or `order_line`. Columns are those its rules read and `day`,
+    for entities also `flags` and `rules_version`. Rows of one object never lie in
+    two frames, so that a duplicate is always seen. Texts that are only asked for a NUL stay
+    where they are: the database cannot hold one.
     """
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
@@ -58,9 +58,9 @@ def frames_of(
     )
     names = list(result.keys())
     untyped: Any = pd
-    carried: list[Row[Any]] = []
+    carried: list[tuple[Any, ...]] = []
     for rows in result.partitions():
-        carried += rows
+        carried += map(tuple, rows)
         cut = _last_object_starts_at(carried)
         if cut:
             yield untyped.DataFrame.from_records(carried[:cut], columns=names)
@@ -81,23 +81,27 @@ def in_windows(windows: Sequence[Window]) -> ColumnElement[bool]:
     return or_(*(and_(day >= one.start, day < one.end) for one in ranges))
 
 
-def _last_object_starts_at(rows: Sequence[Row[Any]]) -> int:
+def _last_object_starts_at(rows: Sequence[tuple[Any, ...]]) -> int:
     """Where the rows of the last object begin: more of it may be on the way."""
     cut = len(rows) - 1
-    while cut and tuple(rows[cut - 1][:2]) == tuple(rows[-1][:2]):
+    while cut and rows[cut - 1][:2] == rows[-1][:2]:
         cut -= 1
     return cut
 
 
 def _dated(table: Table, windows: Sequence[Window], *columns: ColumnElement[Any]) -> Select[Any]:
     """Rows of a canonical table with the day of the raw record they were last derived from."""
-    tail = (table.c.raw_id, table.c.flags, table.c.rules_version, raw_records.c.day)
     source = raw_records.c.tenant_id == table.c.tenant_id
     return (
-        select(*columns, *tail)
+        select(*columns, raw_records.c.day)
         .join_from(table, raw_records, and_(source, raw_records.c.raw_id == table.c.raw_id))
         .where(in_windows(windows))
     )
+
+
+def _judged(table: Table, windows: Sequence[Window], *columns: ColumnElement[Any]) -> Select[Any]:
+    """The same with what the row checks noted when they accepted the row."""
+    return _dated(table, windows, *columns, table.c.flags, table.c.rules_version)
 
 
 def _customer_rows(windows: Sequence[Window]) -> Select[Any]:
@@ -105,18 +109,18 @@ def _customer_rows(windows: Sequence[Window]) -> Select[Any]:
     # A guest has no account id in the store; only accounts can be there twice.
     source_id = func.coalesce(customers.c.store_customer_id, own_id).label("source_id")
     columns = (customers.c.connection_id, source_id, customers.c.source_time)
-    statement = _dated(customers, windows, *columns)
+    statement = _judged(customers, windows, *columns)
     return statement.where(customers.c.merged_into.is_(None), customers.c.known)
 
 
 def _product_rows(windows: Sequence[Window]) -> Select[Any]:
-    names = (*OBJECT_KEY, "source_time", "title", "sku", "description", "currency", "price_minor")
-    return _dated(products, windows, *(products.c[name] for name in names))
+    names = (*OBJECT_KEY, "source_time", "title", "currency", "price_minor")
+    return _judged(products, windows, *(products.c[name] for name in names))
 
 
 def _order_rows(windows: Sequence[Window]) -> Select[Any]:
-    names = (*OBJECT_KEY, "source_time", "number", "store_status", "currency", "placed_at")
-    others = ("customer_source_id", "total_minor", "tax_minor", "shipping_minor", "line_count")
+    names = (*OBJECT_KEY, "source_time", "number", "currency", "placed_at")
+    others = ("total_minor", "tax_minor", "shipping_minor", "line_count")
     lines_total = (
         select(func.coalesce(func.sum(order_lines.c.total_minor), 0))
         .where(order_lines.c.tenant_id == orders.c.tenant_id)
@@ -128,7 +132,7 @@ def _order_rows(windows: Sequence[Window]) -> Select[Any]:
         customers.c.tenant_id == orders.c.tenant_id,
         customers.c.customer_id == orders.c.customer_id,
     )
-    return _dated(
+    return _judged(
         orders,
         windows,
         *(orders.c[name] for name in (*names, *others)),
@@ -139,10 +143,9 @@ def _order_rows(windows: Sequence[Window]) -> Select[Any]:
 
 
 def _order_line_rows(windows: Sequence[Window]) -> Select[Any]:
-    names = ("position", "quantity", "unit_price", "total_minor", "sku", "title")
-    ids = ("product_source_id", "variant_source_id")
+    names = ("quantity", "unit_price", "total_minor")
     columns = (orders.c[name] for name in OBJECT_KEY)
-    lines = (order_lines.c[name] for name in (*names, *ids))
+    lines = (order_lines.c[name] for name in names)
     return _dated(orders, windows, *columns, *lines).join(
         order_lines,
         and_(
@@ -153,8 +156,7 @@ def _order_line_rows(windows: Sequence[Window]) -> Select[Any]:
 
 
 def _refund_rows(windows: Sequence[Window]) -> Select[Any]:
-    names = (*OBJECT_KEY, "source_time", "number", "currency", "amount_minor")
-    others = ("order_source_id", "customer_source_id")
+    names = (*OBJECT_KEY, "source_time", "currency", "amount_minor")
     order_exists = exists().where(
         orders.c.tenant_id == refunds.c.tenant_id, orders.c.order_id == refunds.c.order_id
     )
@@ -168,8 +170,8 @@ def _refund_rows(windows: Sequence[Window]) -> Select[Any]:
     )
     without_order = refunds.c.order_source_id.is_(None)
     accounted_for = or_(without_order, order_exists, order_kept_back)
-    columns = (refunds.c[name] for name in (*names, *others))
-    return _dated(refunds, windows, *columns, accounted_for.label("order_accounted_for"))
+    columns = (refunds.c[name] for name in names)
+    return _judged(refunds, windows, *columns, accounted_for.label("order_accounted_for"))
 
 
 _SELECTS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
-from sqlalchemy import case, distinct, func, literal, select, update
+from sqlalchemy import Exists, and_, case, distinct, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from crm_integration.quality.row_checks import THE_ROW
@@ -86,32 +86,34 @@ def release_passed(
     still: Set[StillFound],
 ) -> int:
     """Release what was open for these objects and was not found again; returns how many."""
-    objects = [(storable(source_id),) for source_id in dict.fromkeys(source_ids)]
-    if not objects:
+    judged = [(storable(source_id),) for source_id in dict.fromkeys(source_ids)]
+    is_open = and_(
+        quarantine.c.connection_id == connection_id,
+        quarantine.c.entity == entity,
+        quarantine.c.released_at.is_(None),
+    )
+    # The usual batch has nothing to release, and a temporary table costs milliseconds.
+    if not judged or not scope.connection.scalar(select(exists().where(is_open))):
         return 0
-    judged = stage(scope.connection, quarantine, ("source_id",), objects)
-    found = stage(
-        scope.connection,
-        quarantine,
-        ("source_id", "position", "rule"),
-        [(storable(source_id), position, rule) for source_id, position, rule in still],
-    )
-    found_again = (
-        select(found.c.source_id)
-        .where(found.c.source_id == quarantine.c.source_id)
-        .where(found.c.position == quarantine.c.position)
-        .where(found.c.rule == quarantine.c.rule)
-        .exists()
-    )
-    released = scope.connection.execute(
+    objects_judged = stage(scope.connection, quarantine, ("source_id",), judged)
+    statement = (
         update(quarantine)
         .values(released_at=func.now())
-        .where(quarantine.c.connection_id == connection_id, quarantine.c.entity == entity)
-        .where(quarantine.c.released_at.is_(None))
-        .where(quarantine.c.source_id.in_(select(judged.c.source_id)))
-        .where(~found_again)
+        .where(is_open, quarantine.c.source_id.in_(select(objects_judged.c.source_id)))
     )
-    return released.rowcount
+    if still:
+        statement = statement.where(~_found_again(scope, still))
+    return scope.connection.execute(statement).rowcount
+
+
+def _found_again(scope: TenantScope, still: Set[StillFound]) -> Exists:
+    rows = [(storable(source_id), position, rule) for source_id, position, rule in still]
+    found = stage(scope.connection, quarantine, ("source_id", "position", "rule"), rows)
+    return exists().where(
+        found.c.source_id == quarantine.c.source_id,
+        found.c.position == quarantine.c.position,
+        found.c.rule == quarantine.c.rule,
+    )
 
 
 def counts(scope: TenantScope) -> dict[tuple[str, str], int]:

@@ -54,8 +54,8 @@ class Rule:
 LINES_OF = {"order": "order_line"}
 """Entities that have lines, and the entity their line rules name."""
 
-ONLY_IN_ROWS = frozenset({"email", "variant_text"})
-"""Fields that no canonical table holds in the open (sealed or nested): frames read
+ONLY_IN_ROWS = frozenset({"email"})
+"""Fields that no canonical table holds in the open (sealed): frames read
 from the database lack them, and their rules are judged on rows only."""
 
 _DAY = 86_400

@@ -86,14 +86,15 @@ def judge_windows(
     if not windows:
         return []
     tallies = _empty_tallies(windows)
-    rules = rules_for(options)
+    chosen, version = read_options(options), rules_version(options)
     for subject in (entity, *([LINES_OF[entity]] if entity in LINES_OF else ())):
-        of_subject = [rule for rule in rules if rule.entity == subject]
+        rules = [rule for rule in rules_for(options) if rule.entity == subject]
         for frame in frames_of(scope, subject, windows, chunk_rows=chunk_rows):
-            _count(tallies, frame, of_subject, version=rules_version(options))
+            _count(tallies, frame, rules)
+            if subject == entity:
+                _count_rows(tallies, frame, version)
     _count_kept_back(scope, entity, tallies)
     _note_highest_raw_ids(scope, tallies)
-    chosen, version = read_options(options), rules_version(options)
     found = [
         _verdict(entity, check, tally, chosen, version) for tally in tallies for check in CHECKS
     ]
@@ -115,26 +116,31 @@ def _at(tallies: Sequence[_Tally], day: date) -> _Tally:
     return tallies[bisect_right(tallies, day, key=lambda tally: tally.window.start) - 1]
 
 
-def _count(tallies: Sequence[_Tally], frame: Frame, rules: Sequence[Rule], *, version: str) -> None:
-    """Add a frame's rows and failures to the windows they belong to."""
+def _count(tallies: Sequence[_Tally], frame: Frame, rules: Sequence[Rule]) -> None:
+    """Add a frame's failures to the windows they belong to."""
     days: list[date] = frame["day"].tolist()
     keys = list(zip(frame["connection_id"], frame["source_id"], strict=True))
-    places = [_at(tallies, day) for day in days]
     by_name = {rule.name: rule for rule in rules}
     for name, positions in judge_rows(frame, rules).items():
         rule = by_name[name]
         check = SET_RULES if rule.level == "set" else ROW_RULES
         for position in positions:
-            places[position].by_rule[check][name] += 1
+            tally = _at(tallies, days[position])
+            tally.by_rule[check][name] += 1
             if rule.severity == "quarantine":
-                places[position].failing[check].add(keys[position])
-    if any(rule.level == "line" for rule in rules):
-        return  # Their orders were counted in a frame of their own.
-    columns = (frame["flags"], frame["rules_version"])
-    for place, flags, accepted_by in zip(places, *columns, strict=True):
-        place.rows += 1
-        place.flagged.update(flags)
-        place.other_rules += accepted_by != version
+                tally.failing[check].add(keys[position])
+
+
+def _count_rows(tallies: Sequence[_Tally], frame: Frame, version: str) -> None:
+    """Add a frame's rows, their flags, and how many of them other rules had accepted."""
+    days: list[date] = frame["day"].tolist()
+    for (day, accepted_by), rows in Counter(zip(days, frame["rules_version"], strict=True)).items():
+        tally = _at(tallies, day)
+        tally.rows += rows
+        tally.other_rules += rows if accepted_by != version else 0
+    for day, flags in zip(days, frame["flags"], strict=True):
+        if flags:
+            _at(tallies, day).flagged.update(flags)
 
 
 def _count_kept_back(scope: TenantScope, entity: str, tallies: Sequence[_Tally]) -> None:

@@ -44,7 +44,8 @@ def resolve(settings: Settings, database: str = "crm_integration") -> DatabaseUr
     """
     given = {name: _given(settings, name) for name in _NAMES}
     missing = [f"{PREFIX}{name.upper()}_URL" for name, value in given.items() if value is None]
-    if len(missing) == len(_NAMES):
+    # Dagster reads its own URL from the environment, so it is set on the embedded server, too.
+    if set(_NAMES) - {"dagster"} <= {name for name, value in given.items() if value is None}:
         return _embedded(settings, database)
     if missing:
         raise BadSetting(

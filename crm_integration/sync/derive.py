@@ -32,6 +32,7 @@ from crm_integration.canonical.sourced import Sourced, Stamp
 from crm_integration.canonical.upsert import Upserted
 from crm_integration.intake.raw_reading import RawRecord, newest_in_window, newest_of
 from crm_integration.intake.raw_records import note_outcomes
+from crm_integration.quality.options import Scalar
 from crm_integration.quality.quarantine import QuarantineEntry, keep_back, release_passed
 from crm_integration.quality.row_checks import THE_ROW, Finding, RowCheck, compile_row_checks
 from crm_integration.quality.rules import rules_version
@@ -43,7 +44,7 @@ from crm_integration.tenancy.scope import Tenancy, TenantScope
 CHUNK = 500
 """Objects a transaction: large enough for set-based SQL, small enough for flat memory."""
 
-Options = Mapping[str, str | int | float | bool]
+Options = Mapping[str, Scalar]
 
 
 @dataclass

@@ -6,12 +6,13 @@ rest goes on, and a gate that is closed keeps exactly its own object type from b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from crm_integration.errors import CrmIntegrationError
+from crm_integration.intake.drop_table import drain
 from crm_integration.intake.extract import Extracted, OpenStore, extract, open_store
 from crm_integration.mapping.tenant_file import TenantConfig, compiled_mappings, tenant_config
 from crm_integration.quality.rules import rules_version
@@ -89,7 +90,7 @@ def run_path(
 ) -> PathReport:
     """Run the selected parts for one tenant over windows; never raises for the tenant's sake."""
     report = PathReport(tenant)
-    told = progress or (lambda tenant, what, count: None)
+    told = progress or _untold
     try:
         config = house.config(tenant)
         version = rules_version(config.rules)
@@ -104,6 +105,10 @@ def run_path(
     except CrmIntegrationError as error:
         report.problems.append(Problem("start", tenant, str(error)))
     return report
+
+
+def _untold(tenant: str, what: str, count: int) -> None:
+    """Nobody watches."""
 
 
 def _stores(house: House, tenant: str) -> tuple[StoredConnection, ...]:
@@ -130,6 +135,7 @@ def _extract(
             report.problems.append(Problem("extract", object_type, str(error)))
         return
     try:
+        drain(tenancy, house.engines.ops, store, run_id=run_id)
         for object_type in store.connector.manifest.object_types:
             if object_type in selection.extracts:
                 _extract_type(house, report, store, object_type, span, run_id, told)
@@ -246,8 +252,3 @@ def _sync(
         report.problems.append(
             Problem("sync", object_type, "a hold is open: nothing of this type was written")
         )
-
-
-def merged_tenants(parts: Mapping[str, Sequence[Window]]) -> dict[str, list[Window]]:
-    """Windows by tenant, in order of time."""
-    return {tenant: sorted(found, key=lambda one: one.start) for tenant, found in parts.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import insert, select
+from sqlalchemy import Engine, insert, select
 
 from crm_integration.audit import trail
 from crm_integration.errors import BadInput
@@ -46,3 +46,12 @@ def create_tenant(tenancy: Tenancy, tenant: str, *, started_on: date, actor: str
 def started_on(scope: TenantScope) -> date:
     """The tenant's first day."""
     return scope.connection.execute(select(tenants.c.started_on)).scalar_one()
+
+
+def all_tenants(ops: Engine) -> list[str]:
+    """Names of all tenants (role `crm_ops`), in the order in which they came."""
+    with ops.connect() as connection:
+        rows = connection.execute(
+            select(tenants.c.tenant_id).order_by(tenants.c.created_at, tenants.c.tenant_id)
+        )
+        return [row.tenant_id for row in rows]

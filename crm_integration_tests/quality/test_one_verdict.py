@@ -150,13 +150,21 @@ def test_an_order_twice_or_without_its_customer_fails_the_set_rules() -> None:
     assert judged["order.customer"] == [3]
 
 
-def test_results_of_a_suite_hold_positions_and_never_a_value() -> None:
+@pytest.mark.parametrize(
+    ("entity", "rule", "changes", "secret"),
+    [
+        ("customer", "customer.email", {"email": "ana.private-person"}, "private"),
+        ("order", "order.total", {"total_minor": -98_765}, "98765"),
+        ("order", "order.currency", {"currency": "ZZZ"}, "ZZZ"),
+    ],
+)
+def test_results_of_a_suite_hold_positions_and_never_a_value(
+    entity: str, rule: str, changes: dict[str, Any], secret: str
+) -> None:
     """A failed check printed the customers' addresses into the event log."""
-    secret = "ana.private-person"
-    objects = [MAKE["customer"](email=secret), MAKE["customer"]()]
-    rules = [rule for rule in rules_for({}) if rule.entity == "customer"]
-    results = validate(_frame(objects), rules)
-    assert results["customer.email"]["unexpected_index_list"] == [0]
+    objects = [MAKE[entity](), MAKE[entity](**changes)]
+    results = validate(_frame(objects), [one for one in rules_for({}) if one.entity == entity])
+    assert results[rule]["unexpected_index_list"] == [1]
     told = orjson.dumps(results, default=str).decode()
     assert secret not in told
     assert "example.com" not in told

@@ -20,8 +20,8 @@ from crm_integration.stores.woocommerce.cutting import NotSplittable, split
 from crm_integration.stores.woocommerce.direct import fetch
 
 PER_PAGE = 100
-_LONGEST_LIST = 20_000
-"""Characters of seen ids a checkpoint carries; beyond it the closing pass reads more again."""
+_MOST_RUNS = 1_000
+"""Runs of seen ids a checkpoint carries; beyond it a resumed closing pass reads more again."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,50 @@ class _Place:
     seen: str | None = ""
 
 
+class _Seen:
+    """Ids handed on, and the same as runs: short where ids are dense, as WordPress' mostly are."""
+
+    def __init__(self, text: str | None) -> None:
+        self.ids: set[int] = set()
+        self._runs: list[tuple[int, int]] = []
+        for run in (text or "").split(","):
+            if run:
+                low, _, high = run.partition("-")
+                self._runs.append((int(low), int(high)))
+                self.ids.update(range(int(low), int(high) + 1))
+
+    def add(self, number: int) -> None:
+        self.ids.add(number)
+        if self._runs and self._runs[-1][1] + 1 == number:
+            self._runs[-1] = (self._runs[-1][0], number)
+        else:
+            self._runs.append((number, number))
+
+    def text(self) -> str | None:
+        """`1-57,59-59`; None where it would swell every checkpoint."""
+        if len(self._runs) > _MOST_RUNS:
+            return None
+        return ",".join(f"{low}-{high}" for low, high in self._runs)
+
+
 def sweep_pages(client: Client, resume: str | None) -> Iterator[Page]:
     """All accounts of every role, then those that only the closing pass knew.
 
     Raises BadInput for a checkpoint of another making, Permanent for a page that is no list.
     """
     place = _from_checkpoint(resume) if resume is not None else _Place()
-    seen = _ids(place.seen)
+    seen = _Seen(place.seen)
     while not place.done:
         objects, strange = _read(client, place)
         following = _next(place, objects, len(objects) + len(strange))
         if place.closing:
-            objects = _missed(client, objects, seen)
-        fresh = [item for item in objects if int(item.source_id) not in seen]
-        seen.update(int(item.source_id) for item in fresh)
+            objects = _missed(client, objects, seen.ids)
+        fresh = [item for item in objects if int(item.source_id) not in seen.ids]
+        for item in fresh:
+            seen.add(int(item.source_id))
         place = following
         if fresh or strange or place.done:
-            checkpoint = json.dumps(asdict(replace(place, seen=_runs(seen))))
+            checkpoint = json.dumps(asdict(replace(place, seen=seen.text())))
             yield Page(objects=tuple(fresh), checkpoint=checkpoint, unreadable=tuple(strange))
 
 
@@ -93,31 +120,10 @@ def _missed(client: Client, listed: list[SourceObject], seen: set[int]) -> list[
     return [item for item in found if isinstance(item, SourceObject)]
 
 
-def _runs(ids: set[int]) -> str | None:
-    """`1-57,59`: short where ids are dense; None where it would swell every checkpoint."""
-    runs: list[list[int]] = []
-    for number in sorted(ids):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    text = ",".join(f"{low}-{high}" for low, high in runs)
-    return text if len(text) <= _LONGEST_LIST else None
-
-
-def _ids(runs: str | None) -> set[int]:
-    ids: set[int] = set()
-    for run in (runs or "").split(","):
-        if run:
-            low, _, high = run.partition("-")
-            ids.update(range(int(low), int(high) + 1))
-    return ids
-
-
 def _from_checkpoint(text: str) -> _Place:
     try:
         place = _Place(**cast(dict[str, Any], json.loads(text)))
-        _ids(place.seen)
+        _Seen(place.seen)
     except (ValueError, TypeError) as error:
         raise BadInput("this checkpoint was not made by this listing: start it anew") from error
     return place

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ NOON = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp())
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
+def served(app: Any) -> Generator[str]:
     """The app on a free port of 127.0.0.1, stopped at the end."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", ws="none")
     server = uvicorn.Server(config)
@@ -114,7 +114,7 @@ class Listed:
 
 
 @contextmanager
-def opened(app: Any, **changes: Any) -> Iterator[Client]:
+def opened(app: Any, **changes: Any) -> Generator[Client]:
     """A client of the served app."""
     with served(app) as url, Client(access(url, **changes)) as client:
         yield client

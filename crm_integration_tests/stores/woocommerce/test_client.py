@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+import respx
 import stamina
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crm_integration.errors import BadInput, MissingScope, NeedsReconnect, Permanent, Transient
+from crm_integration.stores._contract import Gone, SourceObject
 from crm_integration.stores.woocommerce import extract
 from crm_integration.stores.woocommerce.client import Client
 from crm_integration.stores.woocommerce.oauth1 import OAuth1, signature
@@ -83,6 +85,22 @@ def test_our_signature_is_the_one_a_real_shop_accepted() -> None:
     params = [pair for pair in url.params.multi_items() if pair[0] != "oauth_signature"]
     made = signature("GET", str(url.copy_with(query=None)), params, "cs_" + "b" * 40)
     assert made == url.params["oauth_signature"]
+
+
+@respx.mock
+def test_over_https_the_key_travels_as_basic_auth_and_in_no_address() -> None:
+    """Addresses end up in access logs: over TLS nothing of the key is in the query."""
+    route = respx.get("https://shop.example.com/wp-json/wc/v3/orders").respond(json=[])
+    with Client(access("https://shop.example.com/")) as client:
+        client.get("orders", {"per_page": "1"})
+    request = route.calls.last.request
+    assert request.headers["authorization"].startswith("Basic ")
+    assert request.url.query == b"per_page=1"
+
+
+def test_plain_http_off_loopback_is_refused_before_any_call() -> None:
+    with pytest.raises(BadInput, match="use https"):
+        Client(access("http://shop.example.com"))
 
 
 def test_each_attempt_is_signed_with_a_nonce_of_its_own() -> None:
@@ -198,8 +216,8 @@ def test_ids_a_list_leaves_out_are_read_one_by_one() -> None:
     shop.state.delete_order(shop.state.orders[10])
     with opened(shop.app) as client:
         found = list(extract.fetch(client, "order", [str(n) for n in range(1, 206)]))
-    payloads = {item.source_id: item.payload for item in found if hasattr(item, "payload")}
-    gone = [item.source_id for item in found if not hasattr(item, "payload")]
+    payloads = {item.source_id: item.payload for item in found if isinstance(item, SourceObject)}
+    gone = [item.source_id for item in found if isinstance(item, Gone)]
     assert (len(found), gone) == (205, ["10"])
     assert json.loads(payloads["9"])["status"] == "trash"
 

@@ -179,7 +179,7 @@ def test_nul_and_lone_surrogates_are_repaired_and_marked() -> None:
         ({"line_items": [line(price="inf")]}, "not_a_number", "line_items[0].price"),
         ({"line_items": [line(name=["x"])]}, "wrong_type", "line_items[0].name"),
         ({"billing": "secret-text"}, "wrong_type", "billing"),
-        ({"refunds": [{"total": {}}]}, "not_money", "refunds[0].total"),
+        ({"refunds": [{"total": ["x"]}]}, "not_money", "refunds[0].total"),
     ],
 )
 def test_what_cannot_be_understood_names_the_place_and_no_value(

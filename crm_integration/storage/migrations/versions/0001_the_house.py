@@ -17,3 +17,5 @@ def upgrade() -> None:
     wall_in(connection, metadata.sorted_tables)
     database = connection.dialect.identifier_preparer.quote(connection.engine.url.database)
     connection.exec_driver_sql(f"GRANT TEMPORARY ON DATABASE {database} TO crm_app")
+    # Every process compares the revision before it works.
+    connection.exec_driver_sql("GRANT SELECT ON alembic_version TO crm_app, crm_intake, crm_ops")

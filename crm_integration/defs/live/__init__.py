@@ -1,0 +1,1 @@
+"""What starts work within moments of a webhook."""

@@ -1,0 +1,94 @@
+"""The way from stores to CRMs as one step with many assets.
+
+Prevents two things Dagster does to a chain of steps: a failed tenant in one step would skip the
+next step for all others, and a step that succeeds is marked for every partition. One step goes
+the whole way for each tenant, reports each partition that passed, and fails at its end if any
+did not (docs/adr/0001).
+"""
+
+from collections.abc import Iterator
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    BackfillPolicy,
+    Failure,
+    MetadataValue,
+    multi_asset,
+)
+
+from crm_integration.canonical.entities import ENTITIES
+from crm_integration.defs import canonical, crm_sync, store_extracts
+from crm_integration.defs.partitions import by_tenant, tenant_windows
+from crm_integration.defs.reporting import report_run
+from crm_integration.defs.resources import HouseResource
+from crm_integration.defs.store_extracts import PLURAL
+from crm_integration.sync.path import PathReport, Problem, Selection, run_path
+
+
+@multi_asset(
+    name="customer_data_path",
+    specs=[*store_extracts.specs, *canonical.specs, *crm_sync.specs],
+    check_specs=canonical.check_specs,
+    partitions_def=tenant_windows,
+    backfill_policy=BackfillPolicy.single_run(),
+    can_subset=True,
+)
+def customer_data_path(context: AssetExecutionContext, house: HouseResource) -> Iterator[None]:
+    """Extract, derive, judge and sync every tenant of the run, each on its own."""
+    opened = house.open()
+    selection = selected(context.selected_asset_keys)
+    problems: dict[str, list[Problem]] = {}
+    parts = by_tenant(str(key) for key in context.partition_keys)
+    for number, (tenant, windows) in enumerate(parts.items(), start=1):
+        context.log.info(f"{tenant} ({number} of {len(parts)}): {len(windows)} windows")
+        report = run_path(
+            opened,
+            tenant,
+            windows,
+            selection,
+            run_id=context.run_id,
+            progress=lambda who, what, count: context.log.debug(f"{who}: {what}, {count} so far"),
+        )
+        report_run(context, opened, report, windows, selection)
+        problems |= _found(report)
+    if problems:
+        raise _failure(problems)
+    yield from ()
+
+
+def selected(keys: set[AssetKey] | frozenset[AssetKey]) -> Selection:
+    """The parts of the way that these assets stand for."""
+    paths = {tuple(key.path) for key in keys}
+    return Selection(
+        extracts=frozenset(n for n in ENTITIES if (store_extracts.GROUP, PLURAL[n]) in paths),
+        canonical=frozenset(n for n in ENTITIES if (canonical.GROUP, PLURAL[n]) in paths),
+        crm=frozenset(
+            name for name, plural in crm_sync.NAMES.items() if (crm_sync.GROUP, plural) in paths
+        ),
+    )
+
+
+def _found(report: PathReport) -> dict[str, list[Problem]]:
+    failed = [
+        Problem("judge", verdict.entity, f"{verdict.check_name} on {verdict.window_start}")
+        for verdict in report.verdicts
+        if not verdict.passed
+    ]
+    found = [*report.problems, *failed]
+    return {report.tenant: found} if found else {}
+
+
+def _failure(problems: dict[str, list[Problem]]) -> Failure:
+    lines = [
+        f"| {tenant} | {one.stage} | {one.what} | {one.reason} |"
+        for tenant, found in problems.items()
+        for one in found
+    ]
+    table = "\n".join(["| tenant | stage | what | why |", "|---|---|---|---|", *lines[:50]])
+    return Failure(
+        f"{len(problems)} tenant(s) did not pass: {', '.join(problems)}. All others did.",
+        metadata={"what failed": MetadataValue.md(table), "failures": len(lines)},
+        # The ledger keeps what is due; a retry of the whole run would only repeat what passed.
+        allow_retries=False,
+    )

@@ -1,0 +1,172 @@
+"""The drop table: webhook deliveries exactly as received, and the queue of what is to be read.
+
+Prevents a delivery from being lost between its commit and its raw record: it leaves the queue
+only after its raw record is committed, so a kill in between repeats it, which is suppressed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from uuid import UUID, uuid4
+
+import orjson
+from sqlalchemy import Connection, Engine, delete, func, insert, select
+
+from crm_integration.intake.extract import OpenStore
+from crm_integration.intake.raw_records import Kept, Observation, keep
+from crm_integration.storage.sealing import TenantKeys
+from crm_integration.storage.tables.intake import webhook_drop, webhook_queue
+from crm_integration.stores._contract import SourceObject, Unreadable
+from crm_integration.tenancy.scope import Tenancy
+
+LANES = 16
+"""Tenants are spread over this many lanes by a stable hash."""
+
+DRAIN_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Deliveries of one tenant that nobody has read so far."""
+
+    tenant: str
+    deliveries: int
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """One delivery, opened for reading."""
+
+    drop_id: UUID
+    connection_id: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+def lane_of(tenant: str) -> int:
+    """The same lane for a tenant in every process and release."""
+    return sha256(tenant.encode()).digest()[0] % LANES
+
+
+def put(
+    connection: Connection,
+    keys: TenantKeys,
+    connection_id: str,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> UUID:
+    """Keep a delivery (role `crm_intake`), sealed before the insert; commit before answering."""
+    drop_id = uuid4()
+    row = str(drop_id)
+    connection.execute(
+        insert(webhook_drop).values(
+            tenant_id=keys.tenant,
+            drop_id=drop_id,
+            connection_id=connection_id,
+            headers=keys.seal("webhook_drop", f"{row}/headers", orjson.dumps(dict(headers))),
+            body=keys.seal("webhook_drop", f"{row}/body", body),
+        )
+    )
+    connection.execute(
+        insert(webhook_queue).values(
+            lane=lane_of(keys.tenant), drop_id=drop_id, tenant_id=keys.tenant
+        )
+    )
+    return drop_id
+
+
+def waiting(ops: Engine, *, limit: int) -> list[Waiting]:
+    """Tenants with deliveries to read, at most `limit`; longest waiting first."""
+    with ops.connect() as connection:
+        rows = connection.execute(
+            select(webhook_queue.c.tenant_id, func.count())
+            .where(webhook_queue.c.ready_at <= func.now())
+            .group_by(webhook_queue.c.tenant_id)
+            .order_by(func.min(webhook_queue.c.ready_at))
+            .limit(limit)
+        ).all()
+    return [Waiting(tenant, number) for tenant, number in rows]
+
+
+def drain(tenancy: Tenancy, ops: Engine, store: OpenStore, *, run_id: str) -> Kept:
+    """Read all waiting deliveries of a store connection into raw records."""
+    kept = Kept()
+    while True:
+        with ops.begin() as claim:
+            claimed = _claim(claim, store.tenant)
+            if not claimed:
+                return kept
+            kept = kept + _keep(tenancy, store, claimed, run_id)
+            # The raw records are committed by now; only then do the rows leave the queue.
+            claim.execute(delete(webhook_queue).where(webhook_queue.c.drop_id.in_(claimed)))
+
+
+def _claim(connection: Connection, tenant: str) -> list[UUID]:
+    rows = connection.execute(
+        select(webhook_queue.c.drop_id)
+        .where(
+            webhook_queue.c.lane == lane_of(tenant),
+            webhook_queue.c.tenant_id == tenant,
+            webhook_queue.c.ready_at <= func.now(),
+        )
+        .order_by(webhook_queue.c.ready_at)
+        .limit(DRAIN_BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    return [row.drop_id for row in rows]
+
+
+def _keep(tenancy: Tenancy, store: OpenStore, claimed: Sequence[UUID], run_id: str) -> Kept:
+    with tenancy.scope(store.tenant) as scope:
+        rows = scope.connection.execute(
+            select(
+                webhook_drop.c.drop_id,
+                webhook_drop.c.connection_id,
+                webhook_drop.c.headers,
+                webhook_drop.c.body,
+            )
+            .where(
+                webhook_drop.c.tenant_id == scope.tenant,
+                webhook_drop.c.connection_id == store.connection.connection_id,
+                webhook_drop.c.drop_id.in_(claimed),
+            )
+            .order_by(webhook_drop.c.received_at)
+        ).all()
+        carried = [_object(store, _opened(scope.keys, *row)) for row in rows]
+        objects = [one for one in carried if one is not None]
+        return keep(
+            scope,
+            store.connection.connection_id,
+            objects,
+            Observation.webhook,
+            run_id=run_id,
+        )
+
+
+def _opened(
+    keys: TenantKeys, drop_id: UUID, connection_id: str, headers: bytes, body: bytes
+) -> Dropped:
+    return Dropped(
+        drop_id,
+        connection_id,
+        orjson.loads(keys.open("webhook_drop", f"{drop_id}/headers", headers)),
+        keys.open("webhook_drop", f"{drop_id}/body", body),
+    )
+
+
+def _object(store: OpenStore, dropped: Dropped) -> SourceObject | None:
+    """The object a delivery carries; None for a ping, and for what only a direct read can tell."""
+    try:
+        delivery = store.connector.webhook.read_delivery(dropped.headers, dropped.body)
+    except Unreadable:
+        # The delivery stays in the drop table as it came; polling reads the object itself.
+        return None
+    if delivery.object_type is None or delivery.source_id is None or delivery.deleted:
+        return None
+    if delivery.object_type not in store.connector.manifest.object_types:
+        return None
+    return SourceObject(
+        delivery.object_type, delivery.source_id, delivery.source_time, dropped.body
+    )

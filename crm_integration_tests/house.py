@@ -1,0 +1,273 @@
+"""The engine with its tenants, each with a shop and a CRM account of its own over real HTTP.
+
+A test takes a fresh tenant, edits its shop or its portal as people would, and runs the way
+through; so no test sees another one's records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+
+from crm_integration.intake.extract import Extracted, OpenStore, extract, open_store
+from crm_integration.intake.raw_records import Kept, Observation, keep
+from crm_integration.mapping.model import CompiledMapping
+from crm_integration.mapping.tenant_file import compiled_mappings, tenant_config
+from crm_integration.quality.rules import rules_version
+from crm_integration.storage.engine import engine_for
+from crm_integration.storage.sealing import MasterKey
+from crm_integration.storage.urls import DatabaseUrls
+from crm_integration.stores._contract import SourceObject, Window
+from crm_integration.sync.crm_run import CrmRun, Engines, sync_crm
+from crm_integration.sync.derive import Derived, derive_window, deriver
+from crm_integration.tenancy.connections import StoredConnection, save_connection
+from crm_integration.tenancy.scope import Tenancy, TenantScope
+from crm_integration.tenancy.tenants import create_tenant
+from crm_integration_tests.sandbox.clients import KEY, SECRET
+from crm_integration_tests.served import Portal, Shop, Street
+
+MAPPINGS = Path(__file__).parents[1] / "mappings"
+STARTED = date(2010, 1, 1)
+WHOLE = Window(date(2009, 1, 1), date(2100, 1, 1))
+CREDIT_TAG = "credit-without-order"
+OPTIONS: Mapping[str, str | int | float | bool] = {}
+VERSION = rules_version(OPTIONS)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one pass of the whole way did."""
+
+    extracted: dict[str, Extracted]
+    derived: Derived
+    crm: CrmRun
+
+
+@dataclass
+class Tenant:
+    """A tenant with its two accounts, and the way through in one call."""
+
+    house: House
+    name: str
+    shop: Shop
+    portal: Portal
+    _runs: Iterator[int] = field(default_factory=lambda: count(1))
+
+    @property
+    def store(self) -> StoredConnection:
+        """The store connection as it was saved."""
+        return StoredConnection(
+            "main",
+            "store",
+            "woocommerce",
+            self.shop.url,
+            f"{self.name}.shop.example",
+            "GBP",
+            "UTC",
+            {"credit_without_order_tag": CREDIT_TAG},
+        )
+
+    @property
+    def crm(self) -> StoredConnection:
+        """The CRM connection as it was saved."""
+        portal_id = str(self.portal.state.settings.portal_id)
+        return StoredConnection("crm", "crm", "hubspot", self.portal.url, portal_id)
+
+    @contextmanager
+    def scope(self) -> Iterator[TenantScope]:
+        """One transaction inside this tenant's walls."""
+        with self.house.tenancy.scope(self.name) as scope:
+            yield scope
+
+    def rows(self, sql: str, **values: Any) -> list[Any]:
+        """Rows of a query inside the walls."""
+        with self.scope() as scope:
+            return list(scope.connection.execute(text(sql), values).all())
+
+    def value(self, sql: str, **values: Any) -> Any:
+        """The only value of a query inside the walls."""
+        ((found,),) = self.rows(sql, **values)
+        return found
+
+    def state(self, object_type: str) -> list[tuple[str, str | None]]:
+        """(state, reason) of the ledger's rows of a type, sorted."""
+        rows = self.rows("select state, reason from ledger where object_type = :t", t=object_type)
+        return sorted((row.state, row.reason) for row in rows)
+
+    def hurry(self) -> None:
+        """Make every row that waits for its time due now."""
+        with self.scope() as scope:
+            scope.connection.execute(text("update ledger set next_try_at = now()"))
+
+    def opened(self) -> OpenStore:
+        """The store with a client; the caller closes it."""
+        return open_store(self.house.tenancy, self.name, self.store)
+
+    def extract(self, *object_types: str, window: Window = WHOLE) -> dict[str, Extracted]:
+        """List these types (all, in the connector's order)."""
+        store = self.opened()
+        run_id = f"r{next(self._runs)}"
+        try:
+            return {
+                one: extract(self.house.tenancy, store, one, window, run_id=run_id)
+                for one in object_types or store.connector.manifest.object_types
+            }
+        finally:
+            store.client.close()
+
+    def keep(self, *objects: SourceObject, how: Observation = Observation.list) -> Kept:
+        """Keep objects as if a listing (or a delivery, or a read) had brought them."""
+        with self.scope() as scope:
+            return keep(scope, "main", objects, how, run_id="test")
+
+    def derive(self, window: Window = WHOLE) -> Derived:
+        """Raw records to canonical rows."""
+        made = deriver(self.store, OPTIONS, run_id=f"r{next(self._runs)}")
+        types = made.connector.manifest.object_types
+        return derive_window(self.house.tenancy, self.name, made, (window.start, window.end), types)
+
+    def sync(self, *object_types: str, version: str = VERSION) -> CrmRun:
+        """Canonical rows to the CRM: these object types (all)."""
+        mappings = self.house.mappings
+        return sync_crm(
+            self.house.engines,
+            self.name,
+            mappings,
+            version,
+            object_types or tuple(mappings),
+            run_id=f"r{next(self._runs)}",
+        )
+
+    def run_once(self) -> Ran:
+        """Extract all, derive, write to the CRM."""
+        extracted = self.extract()
+        return Ran(extracted, self.derive(), self.sync())
+
+
+@dataclass
+class House:
+    """A migrated database, the engines on it, and tenants on demand."""
+
+    urls: DatabaseUrls
+    street: Street
+    tenancy: Tenancy
+    engines: Engines
+    mappings: dict[str, CompiledMapping]
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _tenants: list[Tenant] = field(default_factory=list[Tenant])
+
+    @classmethod
+    def built(cls, urls: DatabaseUrls, street: Street) -> House:
+        """On a database that is migrated already."""
+        tenancy = Tenancy(engine_for(urls.app), MasterKey(b"k" * 32))
+        config = tenant_config(MAPPINGS, "anyone")
+        mappings = compiled_mappings(MAPPINGS, config)
+        return cls(urls, street, tenancy, Engines(tenancy, engine_for(urls.ops)), mappings)
+
+    def tenant(self) -> Tenant:
+        """A new tenant with a new shop and a new CRM account, both connected."""
+        number = next(self._numbers)
+        name = f"tenant{number}"
+        shop, portal = Shop(name), Portal(42_000_000 + number)
+        shop.url = self.street.open(f"{name}-shop", shop.app)
+        portal.url = self.street.open(f"{name}-crm", portal.app)
+        create_tenant(self.tenancy, name, started_on=STARTED, actor="test")
+        made = Tenant(self, name, shop, portal)
+        secrets = {"consumer_key": KEY, "consumer_secret": SECRET}
+        with made.scope() as scope:
+            save_connection(scope, made.store, secrets, actor="test")
+            save_connection(scope, made.crm, {"access_token": portal.token}, actor="test")
+        self._tenants.append(made)
+        return made
+
+    def close(self) -> None:
+        """Give the shops' own clients back."""
+        for one in self._tenants:
+            one.shop.close()
+
+
+def source(
+    object_type: str,
+    source_id: str | int,
+    at: datetime | None,
+    payload: Mapping[str, Any] | bytes,
+    *,
+    parent: str | int | None = None,
+) -> SourceObject:
+    """One object as a store would send it."""
+    body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
+    return SourceObject(
+        object_type, str(source_id), at, body, None if parent is None else str(parent)
+    )
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def at(minutes: int) -> datetime:
+    """A source time so many minutes after noon of a day in 2026."""
+    return NOON + timedelta(minutes=minutes)
+
+
+def order(number: int, when: datetime, **changes: Any) -> SourceObject:
+    """A guest's paid order of £10 as WooCommerce sends it."""
+    stamp = when.strftime("%Y-%m-%dT%H:%M:%S")
+    email = changes.pop("email", f"guest{number}@example.com")
+    name = changes.pop("first_name", "Gus")
+    payload = {
+        "id": number, "number": str(number), "status": "processing", "currency": "GBP",
+        "customer_id": 0, "date_created_gmt": "2026-03-01T12:00:00", "date_modified_gmt": stamp,
+        "date_paid_gmt": "2026-03-01T12:00:00", "total": "10.00", "total_tax": "0.00",
+        "shipping_total": "0.00", "discount_total": "0.00", "refunds": [], "meta_data": [],
+        "billing": {"first_name": name, "last_name": "Guest", "email": email, "country": "GB"},
+        "line_items": [line("MUG")],
+    }  # fmt: skip
+    return source("order", number, when, {**payload, **changes})
+
+
+def line(sku: str, quantity: int = 1, total: str = "10.00") -> dict[str, Any]:
+    """One line item."""
+    return {
+        "id": 1, "name": sku.title(), "product_id": 5, "variation_id": 0, "quantity": quantity,
+        "sku": sku, "price": 10, "total": total, "total_tax": "0.00",
+    }  # fmt: skip
+
+
+def account(number: int, when: datetime, email: str, **changes: Any) -> SourceObject:
+    """A registered customer as WooCommerce sends it."""
+    stamp = when.strftime("%Y-%m-%dT%H:%M:%S")
+    payload = {
+        "id": number, "email": email, "first_name": "Ada", "last_name": "Account",
+        "date_created_gmt": "2026-02-01T12:00:00", "date_modified_gmt": stamp,
+        "billing": {}, "shipping": {},
+    }  # fmt: skip
+    return source("customer", number, when, {**payload, **changes})
+
+
+def refund(number: int, order_id: int, amount: str, when: datetime) -> SourceObject:
+    """A refund as WooCommerce lists it; it carries no currency, its order does."""
+    stamp = when.strftime("%Y-%m-%dT%H:%M:%S")
+    payload = {
+        "id": number, "parent_id": order_id, "amount": amount, "reason": "",
+        "date_created_gmt": stamp,
+    }  # fmt: skip
+    return source("refund", number, when, payload, parent=order_id)
+
+
+def partition(tenant: Tenant, numbers: Iterable[str]) -> set[frozenset[str]]:
+    """Which of these store identities (their source ids) are one customer."""
+    rows = tenant.rows("select source_id, customer_id from customer_identities")
+    groups: dict[Any, set[str]] = {}
+    wanted: Sequence[str] = list(numbers)
+    for row in rows:
+        if row.source_id in wanted:
+            groups.setdefault(row.customer_id, set()).add(row.source_id)
+    return {frozenset(group) for group in groups.values()}

@@ -209,11 +209,11 @@ def source(
     )
 
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
 
 def at(minutes: int) -> datetime:
-    """A source time so many minutes after noon of a day in 2026."""
+    """A source time so many minutes after noon of a day in 2024."""
     return NOON + timedelta(minutes=minutes)
 
 
@@ -224,8 +224,8 @@ def order(number: int, when: datetime, **changes: Any) -> SourceObject:
     name = changes.pop("first_name", "Gus")
     payload = {
         "id": number, "number": str(number), "status": "processing", "currency": "GBP",
-        "customer_id": 0, "date_created_gmt": "2026-03-01T12:00:00", "date_modified_gmt": stamp,
-        "date_paid_gmt": "2026-03-01T12:00:00", "total": "10.00", "total_tax": "0.00",
+        "customer_id": 0, "date_created_gmt": "2024-03-01T12:00:00", "date_modified_gmt": stamp,
+        "date_paid_gmt": "2024-03-01T12:00:00", "total": "10.00", "total_tax": "0.00",
         "shipping_total": "0.00", "discount_total": "0.00", "refunds": [], "meta_data": [],
         "billing": {"first_name": name, "last_name": "Guest", "email": email, "country": "GB"},
         "line_items": [line("MUG")],
@@ -246,7 +246,7 @@ def account(number: int, when: datetime, email: str, **changes: Any) -> SourceOb
     stamp = when.strftime("%Y-%m-%dT%H:%M:%S")
     payload = {
         "id": number, "email": email, "first_name": "Ada", "last_name": "Account",
-        "date_created_gmt": "2026-02-01T12:00:00", "date_modified_gmt": stamp,
+        "date_created_gmt": "2024-02-01T12:00:00", "date_modified_gmt": stamp,
         "billing": {}, "shipping": {},
     }  # fmt: skip
     return source("customer", number, when, {**payload, **changes})

@@ -28,7 +28,7 @@ from crm_integration.sandbox.shop_state import ShopSettings, ShopState
 from crm_integration.sandbox.woocommerce import WooCommerceApp
 from crm_integration_tests.sandbox.clients import KEY, SECRET, ShopCaller
 
-NOON = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp())
+NOON = int(datetime(2024, 3, 1, 12, tzinfo=UTC).timestamp())
 """When the shops' clocks start; each call that writes moves its clock by a minute."""
 
 CRM_TYPE = {"contact": "contacts", "order": "orders", "product": "products", "refund": "notes"}

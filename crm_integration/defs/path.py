@@ -7,6 +7,7 @@ did not (docs/adr/0001).
 """
 
 from collections.abc import Iterator
+from time import monotonic
 
 from dagster import (
     AssetExecutionContext,
@@ -24,6 +25,8 @@ from crm_integration.defs.reporting import report_run
 from crm_integration.defs.resources import HouseResource
 from crm_integration.defs.store_extracts import PLURAL
 from crm_integration.sync.path import PathReport, Problem, Selection, run_path
+
+PROGRESS_SECONDS = 5.0
 
 
 @multi_asset(
@@ -48,13 +51,25 @@ def customer_data_path(context: AssetExecutionContext, house: HouseResource) -> 
             windows,
             selection,
             run_id=context.run_id,
-            progress=lambda who, what, count: context.log.debug(f"{who}: {what}, {count} so far"),
+            progress=_Told(context),
         )
         report_run(context, opened, report, windows, selection)
         problems |= _found(report)
     if problems:
         raise _failure(problems)
     yield from ()
+
+
+class _Told:
+    """Progress in the run's log, every few seconds: each line is a row in Dagster's database."""
+
+    def __init__(self, context: AssetExecutionContext) -> None:
+        self._log, self._last = context.log, monotonic()
+
+    def __call__(self, tenant: str, what: str, count: int) -> None:
+        if monotonic() - self._last > PROGRESS_SECONDS:
+            self._last = monotonic()
+            self._log.info(f"{tenant}: {what}, {count:,} so far")
 
 
 def selected(keys: set[AssetKey] | frozenset[AssetKey]) -> Selection:

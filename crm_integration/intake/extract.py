@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.credentials import vault
-from crm_integration.errors import NeedsReconnect
+from crm_integration.errors import NeedsReconnect, RemoteError
 from crm_integration.intake.raw_reading import missing_parents
 from crm_integration.intake.raw_records import Kept, Observation, keep
 from crm_integration.storage.tables.intake import cursors
@@ -73,7 +73,11 @@ def open_store(tenancy: Tenancy, tenant: str, connection: StoredConnection) -> O
         secrets = vault.open_secrets(scope, connection.connection_id)
     platform = connector(connection.platform)
     client = platform.open(StoreAccess(connection.base_url, secrets, connection.settings))
-    account = platform.extract.check(client)
+    try:
+        account = platform.extract.check(client)
+    except RemoteError:
+        client.close()
+        raise
     if account.account_id != connection.account_id:
         client.close()
         raise NeedsReconnect(

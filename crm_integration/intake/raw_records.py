@@ -57,8 +57,20 @@ class Kept:
 class _Latest:
     raw_id: int
     source_time: datetime
+    observation: int
     digest: bytes
     flags: Sequence[str]
+
+    def says(self, source: SourceObject, when: datetime, observation: Observation) -> bool:
+        """Whether `source` repeats this record: its version, and nothing more to be believed.
+
+        A direct read that confirms what a listing said is kept: of two contents with one source
+        time it is the one that stands.
+        """
+        if observation == Observation.direct > self.observation:
+            return False
+        timeless = source.source_time is None
+        return timeless or when == self.source_time or "time_in_future" in self.flags
 
 
 @dataclass
@@ -128,16 +140,16 @@ def _sort(
     digest = scope.keys.digest("raw", source.payload)
     when, future = days.believed(source.source_time)
     before = latest.get(key)
-    if before is not None and before.digest == digest and before.raw_id:
-        if when == before.source_time or "time_in_future" in before.flags:
+    if before is not None and before.digest == digest:
+        if not before.raw_id:
+            return  # twice in one batch
+        if before.says(source, when, observation):
             into.again.append(before.raw_id)
             return
-    elif before is not None and before.digest == digest:
-        return  # twice in one batch
     if before is not None and when == before.source_time and observation < Observation.direct:
         into.doubtful.append(key)
     flags = ["time_in_future"] if future else []
-    latest[key] = _Latest(0, when, digest, flags)
+    latest[key] = _Latest(0, when, observation, digest, flags)
     uid = uuid4()
     sealed = scope.keys.seal(_TABLE, str(uid), source.payload)
     into.fresh.append((uid, *key, source.parent_id, when, days.of(when), digest, sealed, flags))
@@ -152,6 +164,7 @@ def _latest_of(
         select(
             raw_records.c.raw_id,
             raw_records.c.source_time,
+            raw_records.c.observation,
             raw_records.c.digest,
             raw_records.c.flags,
         )

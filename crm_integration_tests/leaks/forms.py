@@ -39,9 +39,9 @@ def folded_forms(text: str) -> Iterator[tuple[Encoding, bytes]]:
 def exact_forms(text: str) -> Iterator[tuple[Encoding, bytes]]:
     """Forms in which the case of letters means something: base64, both alphabets."""
     for spelling in _spellings(text):
-        for alignment in range(3):
-            # The first and last characters of base64 depend on the neighbours: left out.
-            inner = spelling.encode()[-alignment % 3 :]
+        for skipped in range(3):
+            # What shares a group of three bytes with the neighbours is left out, at both ends.
+            inner = spelling.encode()[skipped:]
             whole = inner[: len(inner) // 3 * 3]
             yield "base64", b64encode(whole)
             yield "base64", urlsafe_b64encode(whole)

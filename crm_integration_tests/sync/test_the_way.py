@@ -17,7 +17,7 @@ def test_an_order_of_an_account_reaches_the_crm_as_contact_order_and_association
     assert [one["email"] for one in contacts.values()] == ["ada@example.com"]
     (order_id,) = orders
     assert orders[order_id]["hs_order_name"] == str(number)
-    assert orders[order_id]["hs_total_price"] == "12.50"
+    assert orders[order_id]["hs_total_price"] == "12.5"
     assert tenant.portal.linked("order", order_id, "contact") == set(contacts)
 
 

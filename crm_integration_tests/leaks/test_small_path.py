@@ -1,0 +1,79 @@
+"""After a whole sync neither dumps nor log show a person or a key; unsealed, the search finds all.
+
+The second half is what makes the first one worth anything: the same way, the same search, only
+with sealing switched off.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from crm_integration.storage.embedded import EmbeddedServer
+from crm_integration.storage.engine import dispose_engines
+from crm_integration.storage.roles import drop_databases, ensure_databases
+from crm_integration.storage.schema import migrate
+from crm_integration.storage.sealing import MasterKey, TenantKeys
+from crm_integration.storage.urls import embedded_urls
+from crm_integration_tests.leaks.dumps import haystacks
+from crm_integration_tests.leaks.needles import Needle
+from crm_integration_tests.leaks.search import Hit, search_for
+from crm_integration_tests.leaks.small_path import small_path
+
+
+@pytest.fixture
+def prefix(server: EmbeddedServer) -> Iterator[str]:
+    """Fresh databases for each test: one of them is filled with open personal data."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    ensure_databases(server, name)
+    yield name
+    dispose_engines()
+    drop_databases(server, name)
+
+
+def _synced_and_searched(
+    server: EmbeddedServer, prefix: str, folder: Path
+) -> tuple[list[Needle], list[Hit]]:
+    urls = embedded_urls(server, prefix)
+    migrate(urls.owner)
+    needles = small_path(urls, tenant="aurora", master=MasterKey(os.urandom(32)))
+    return needles, search_for(needles, haystacks(server, prefix, folder))
+
+
+def _texts(needles: Sequence[Needle], kind: str) -> set[str]:
+    return {needle.text for needle in needles if needle.kind == kind}
+
+
+def test_nothing_of_anyone_lies_open_after_a_sync(
+    server: EmbeddedServer, prefix: str, tmp_path: Path
+) -> None:
+    """A stolen backup, or a log sent to support, must be worth nothing."""
+    needles, hits = _synced_and_searched(server, prefix, tmp_path)
+    assert len(_texts(needles, "e-mail")) > 100
+    assert hits == []
+
+
+def test_with_sealing_switched_off_the_search_finds_every_kind(
+    server: EmbeddedServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the search blind, the test above would pass on a database full of open names."""
+
+    def seal(_: TenantKeys, table: str, row: str, plain: bytes) -> bytes:
+        return plain
+
+    def opened(_: TenantKeys, table: str, row: str, sealed: bytes) -> bytes:
+        return sealed
+
+    monkeypatch.setattr(TenantKeys, "seal", seal)
+    monkeypatch.setattr(TenantKeys, "open", opened)
+    needles, hits = _synced_and_searched(server, prefix, tmp_path)
+    found = {needles[hit.number] for hit in hits if hit.encoding == "plain in bytea"}
+    for kind in ("e-mail", "name", "phone", "street", "token"):
+        print(kind, len(_texts(sorted(found, key=repr), kind)), len(_texts(needles, kind)))
+    from collections import Counter
+    for k, n in sorted(Counter((h.needle_kind, h.encoding, h.where) for h in hits).items()): print(k, n)
+    assert 0

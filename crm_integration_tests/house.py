@@ -55,10 +55,10 @@ class Ran:
 class Tenant:
     """A tenant with its two accounts, and the way through in one call."""
 
-    house: House
+    house: House = field(repr=False)
     name: str
-    shop: Shop
-    portal: Portal
+    shop: Shop = field(repr=False)
+    portal: Portal = field(repr=False)
     _runs: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property

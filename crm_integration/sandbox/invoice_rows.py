@@ -7,6 +7,7 @@ checked before the first row is given out. pyarrow is loaded only when a table i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
@@ -139,3 +140,17 @@ def _rows(table: Any, name: str) -> Iterator[Row]:
                 text(country),
                 text(currency, "GBP").upper(),
             )
+
+
+def days_of(source: Path | Any) -> tuple[date, date]:
+    """First and last UTC day of a file's (or table's) lines.
+
+    Raises:
+        BadInvoiceFile: as `invoice_rows`, or the file holds no line.
+    """
+    table, name = _table(source)
+    compute: Any = import_module("pyarrow.compute")
+    bounds = compute.min_max(_typed(table, name)["invoice_date"]).as_py()
+    if bounds["min"] is None:
+        raise BadInvoiceFile(f"{name}: there is no line in it; give a file with invoices")
+    return bounds["min"].date(), bounds["max"].date()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from crm_integration.errors import NeedsReconnect, Transient
+from crm_integration.errors import NeedsReconnect, Permanent, Transient
 from crm_integration.intake.extract import extract, open_store
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration_tests.house import WHOLE, Tenant
@@ -127,7 +127,7 @@ def test_a_page_that_is_no_list_is_told_and_the_next_run_brings_what_it_hid(
     """A plugin's warning before the JSON: nothing of such a page may count as seen."""
     tenant.shop.guest_order("gus@example.com")
     tenant.shop.spoiling.spoil = lambda body: body.replace(b"[{", b"Warning: [{")
-    with pytest.raises(Transient):
+    with pytest.raises(Permanent):
         tenant.extract("order")
     assert _ids(tenant) == []
     tenant.shop.spoiling.spoil = lambda body: body

@@ -18,7 +18,7 @@ from crm_integration_tests.leaks.forms import LEAST_BYTES
 from crm_integration_tests.oracle.crm_totals import contacts
 from crm_integration_tests.sandbox.clients import ShopCaller
 
-Kind = Literal["e-mail", "name", "part of a name", "phone", "street", "token"]
+Kind = Literal["e-mail", "name", "full name", "phone", "phone digits", "street", "token"]
 _PAGE = 100
 
 
@@ -80,9 +80,10 @@ def _of_person(told: Mapping[str, Any]) -> set[Needle]:
     first, last = text("first_name"), text("last_name")
     return {
         *_long("e-mail", text("email")),
-        *(_long("name", f"{first} {last}") if first and last else ()),
-        *_long("part of a name", first, last),
-        *_long("phone", *_spellings_of_phone(text("phone"))),
+        *_long("name", first, last),
+        *(_long("full name", f"{first} {last}") if first and last else ()),
+        *_long("phone", text("phone")),
+        *_long("phone digits", *_bare_digits(text("phone"))),
         *_long("street", text("address_1")),
     }
 
@@ -91,10 +92,8 @@ def _long(kind: Kind, *texts: str) -> Iterable[Needle]:
     return (Needle(kind, text) for text in texts if len(text.encode()) >= LEAST_BYTES)
 
 
-def _spellings_of_phone(phone: str) -> tuple[str, ...]:
-    """As written; bare digits of a British number with 0 and with 44 in front."""
+def _bare_digits(phone: str) -> tuple[str, ...]:
+    """A British number with 0 and with 44 in front, as normalised or matched by."""
     digits = "".join(filter(str.isdigit, phone))
-    if not digits:
-        return ()
     national = digits.removeprefix("44" if phone.startswith("+44") else "0")
-    return phone, f"0{national}", f"44{national}"
+    return (f"0{national}", f"44{national}") if national else ()

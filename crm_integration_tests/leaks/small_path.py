@@ -6,6 +6,7 @@ in production.
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -53,9 +54,8 @@ def _connect(tenancy: Tenancy, tenant: str, shop: ShopAccess, crm: CrmAccess) ->
     settings = tenant_config(_MAPPINGS, tenant).settings
     keys = {"consumer_key": shop.consumer_key, "consumer_secret": shop.consumer_secret}
     platform = connector("woocommerce")
-    client = platform.open(StoreAccess(shop.base_url, keys, settings))
-    account = platform.extract.check(client)
-    client.close()
+    with closing(platform.open(StoreAccess(shop.base_url, keys, settings))) as client:
+        account = platform.extract.check(client)
     store = StoredConnection(
         "main", "store", "woocommerce", shop.base_url, account.account_id, account.currency,
         account.timezone, dict(settings),
@@ -70,14 +70,10 @@ def _extract_and_derive(tenancy: Tenancy, tenant: str) -> None:
     with tenancy.scope(tenant) as scope:
         (connection,) = connections_of(scope, "store")
     store = open_store(tenancy, tenant, connection)
-    types = connector("woocommerce").manifest.object_types
-    for object_type in types:
-        extract(tenancy, store, object_type, _EVER, run_id="leaks")
+    types = store.connector.manifest.object_types
+    with closing(store.client):
+        for object_type in types:
+            extract(tenancy, store, object_type, _EVER, run_id="leaks")
     rules = tenant_config(_MAPPINGS, tenant).rules
-    derive_window(
-        tenancy,
-        tenant,
-        deriver(connection, rules, run_id="leaks"),
-        (_EVER.start, _EVER.end),
-        types,
-    )
+    made = deriver(connection, rules, run_id="leaks")
+    derive_window(tenancy, tenant, made, (_EVER.start, _EVER.end), types)

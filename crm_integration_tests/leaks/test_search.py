@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
-import json
 import random
 import time
 import zlib
 from collections.abc import Callable
-from urllib.parse import quote, quote_plus
 
 import pytest
 
 from crm_integration_tests.leaks.needles import Needle
+from crm_integration_tests.leaks.planted import EMAIL, FORMS, NEEDLES, STREET
 from crm_integration_tests.leaks.search import search_for
-
-EMAIL = Needle("e-mail", "Orlavelle.Thornbonnet.c12345@example.com")
-STREET = Needle("street", "17 Zeldhürst Rōw/2")
-SHORTEST = Needle("part of a name", "Quinulfr")
-TOKEN = Needle("token", "ck_9f86d081884c7d659a2feaa0c55ad015a3bf4f1b")
-NEEDLES = (EMAIL, STREET, SHORTEST, TOKEN)
-
-FORMS: dict[str, Callable[[str], bytes]] = {
-    "plain": lambda text: text.encode(),
-    "case-folded": lambda text: text.swapcase().encode(),
-    "hex": lambda text: text.encode().hex().encode(),
-    "HEX": lambda text: text.encode().hex().upper().encode(),
-    "hex of capitals": lambda text: text.upper().encode().hex().encode(),
-    "base64, first alignment": lambda text: base64.b64encode(b"abc" + text.encode() + b"z"),
-    "base64, second alignment": lambda text: base64.b64encode(b"a" + text.encode() + b"z"),
-    "base64, third alignment": lambda text: base64.b64encode(b"ab" + text.encode() + b"z"),
-    "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()),
-    "UTF-16-LE": lambda text: text.encode("utf-16-le"),
-    "UTF-16-BE": lambda text: text.encode("utf-16-be"),
-    "URL-encoded": lambda text: quote(text, safe="").encode(),
-    "URL-encoded form": lambda text: quote_plus(text).encode(),
-    "JSON-escaped": lambda text: json.dumps(text).encode(),
-    "JSON-escaped, slashes too": lambda text: json.dumps(text).replace("/", "\\/").encode(),
-    "JSON-escaped, in COPY": lambda text: json.dumps(text).replace("\\", "\\\\").encode(),
-}
 
 
 def _noise(size: int, seed: int = 1) -> bytes:
@@ -47,7 +20,9 @@ def _noise(size: int, seed: int = 1) -> bytes:
 
 
 def _hex_bytea(value: bytes) -> bytes:
-    return b"COPY public.customers (id, sealed) FROM stdin;\n7\t\\\\x" + value.hex().encode() + b"\n"
+    return (
+        b"COPY public.customers (id, sealed) FROM stdin;\n7\t\\\\x" + value.hex().encode() + b"\n"
+    )
 
 
 def _escaped_bytea(value: bytes) -> bytes:

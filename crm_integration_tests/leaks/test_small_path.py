@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,23 +45,19 @@ def _synced_and_searched(
     return needles, search_for(needles, haystacks(server, prefix, folder))
 
 
-def _texts(needles: Sequence[Needle], kind: str) -> set[str]:
-    return {needle.text for needle in needles if needle.kind == kind}
-
-
 def test_nothing_of_anyone_lies_open_after_a_sync(
     server: EmbeddedServer, prefix: str, tmp_path: Path
 ) -> None:
     """A stolen backup, or a log sent to support, must be worth nothing."""
     needles, hits = _synced_and_searched(server, prefix, tmp_path)
-    assert len(_texts(needles, "e-mail")) > 100
+    assert sum(needle.kind == "e-mail" for needle in needles) > 100
     assert hits == []
 
 
-def test_with_sealing_switched_off_the_search_finds_every_kind(
+def test_with_sealing_switched_off_the_search_finds_everyone(
     server: EmbeddedServer, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Were the search blind, the test above would pass on a database full of open names."""
+    """Were the search blind, the first test would pass on a database full of open names."""
 
     def seal(_: TenantKeys, table: str, row: str, plain: bytes) -> bytes:
         return plain
@@ -71,9 +68,10 @@ def test_with_sealing_switched_off_the_search_finds_every_kind(
     monkeypatch.setattr(TenantKeys, "seal", seal)
     monkeypatch.setattr(TenantKeys, "open", opened)
     needles, hits = _synced_and_searched(server, prefix, tmp_path)
-    found = {needles[hit.number] for hit in hits if hit.encoding == "plain in bytea"}
-    for kind in ("e-mail", "name", "phone", "street", "token"):
-        print(kind, len(_texts(sorted(found, key=repr), kind)), len(_texts(needles, kind)))
-    from collections import Counter
-    for k, n in sorted(Counter((h.needle_kind, h.encoding, h.where) for h in hits).items()): print(k, n)
-    assert 0
+    found = {hit.number for hit in hits}
+    missed = Counter(one.kind for number, one in enumerate(needles) if number not in found)
+    assert missed["e-mail"] == missed["street"] == missed["token"] == 0
+    # Only what sales wrote on the pair that stands there twice is never read, nor kept.
+    assert missed["name"] <= 2
+    assert missed["phone"] <= 2
+    assert {"plain in bytea", "case-folded in bytea", "hex"} <= {hit.encoding for hit in hits}

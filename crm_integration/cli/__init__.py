@@ -1,0 +1,5 @@
+"""The command line: one module per noun."""
+
+from crm_integration.cli.app import app
+
+__all__ = ["app"]

@@ -1,0 +1,38 @@
+"""`crm-integration`: the commands, and what a failed one says.
+
+Prevents the traceback as an answer: an error that we raise on purpose is one sentence with its
+fix on stderr, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from crm_integration.cli.demo import demo
+from crm_integration.cli.dev import dev
+from crm_integration.cli.sandbox import sandbox
+from crm_integration.errors import CrmIntegrationError
+
+_typer = typer.Typer(
+    name="crm-integration",
+    help="The customer-data path from web stores to CRMs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+_typer.command(rich_help_panel="run")(demo)
+_typer.command(rich_help_panel="run")(dev)
+_typer.command(rich_help_panel="run")(sandbox)
+
+
+def app() -> None:
+    """The entry point of the `crm-integration` script."""
+    try:
+        _typer()
+    except CrmIntegrationError as error:
+        print(f"crm-integration: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -51,7 +51,7 @@ class Ran:
     crm: CrmRun
 
 
-@dataclass
+@dataclass(repr=False)
 class Tenant:
     """A tenant with its two accounts, and the way through in one call."""
 
@@ -60,6 +60,13 @@ class Tenant:
     shop: Shop = field(repr=False)
     portal: Portal = field(repr=False)
     _runs: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Hypothesis would print every field otherwise."""
+        printer.text(repr(self))
 
     @property
     def store(self) -> StoredConnection:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import Table, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.canonical.customers import CUSTOMER_SCHEMA, Address, Customer, CustomerKind
@@ -50,11 +50,13 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class CustomersWritten:
-    """`displaced` names identities whose customer changed and must be derived again."""
+    """`displaced` names identities that must be derived again, since their customer is another
+    one or lost somebody; `regrouped` the customers whose orders changed with that."""
 
     upserted: Upserted
     customer_of_raw: dict[int, UUID]
     displaced: tuple[IdentityKey, ...] = ()
+    regrouped: frozenset[UUID] = frozenset()
 
 
 def write_customers(
@@ -73,7 +75,8 @@ def write_customers(
     rows = [_row(scope, customer_id, sourced, stamp) for customer_id, sourced in best.items()]
     upserted = upsert_versions(scope, customers, "customer_id", _COLUMNS, rows)
     _write_addresses(scope, {key: best[key].item for key in upserted.changed})
-    return CustomersWritten(upserted, customer_of_raw, displaced)
+    regrouped = frozenset(resolution.left.union(resolution.moved.values()))
+    return CustomersWritten(upserted, customer_of_raw, displaced, regrouped)
 
 
 def name_customers(
@@ -225,7 +228,8 @@ def _insert_provisional(
 
 
 def _repoint(scope: TenantScope, resolution: Resolution) -> tuple[IdentityKey, ...]:
-    """Orders and refunds follow identities that moved; their customers are judged afresh."""
+    """Orders and refunds follow identities that moved; the customers they left and those they
+    came to take their content afresh. Returns the identities that have to tell it."""
     if not resolution.moved:
         return ()
     names = ("connection_id", "kind", "source_id", "customer_id")
@@ -249,18 +253,48 @@ def _repoint(scope: TenantScope, resolution: Resolution) -> tuple[IdentityKey, .
             )
             .values(customer_id=moved.c.customer_id, needs_projection=True)
         )
+    _retell_refunds(scope, moved)
     for loser, winner, _ in resolution.merged:
         scope.connection.execute(
             update(customers)
             .where(customers.c.tenant_id == scope.tenant, customers.c.customer_id == loser)
             .values(merged_into=winner, needs_projection=True)
         )
+    # A customer that somebody came to lives, also if it had been merged away before.
+    _judge_afresh(scope, resolution.left)
+    _judge_afresh(scope, set(resolution.moved.values()), merged_into=None)
+    return (*resolution.moved, *_staying(scope, resolution.left))
+
+
+def _retell_refunds(scope: TenantScope, moved: Table) -> None:
+    """A refund with an order names no customer: its order does."""
+    theirs = select(orders.c.order_id).where(
+        orders.c.tenant_id == scope.tenant,
+        orders.c.connection_id == moved.c.connection_id,
+        orders.c.customer_kind == moved.c.kind,
+        orders.c.customer_source_id == moved.c.source_id,
+    )
+    scope.connection.execute(
+        update(refunds)
+        .where(refunds.c.tenant_id == scope.tenant, refunds.c.order_id.in_(theirs))
+        .values(needs_projection=True)
+    )
+
+
+def _judge_afresh(scope: TenantScope, ids: set[UUID], **values: None) -> None:
     scope.connection.execute(
         update(customers)
-        .where(
-            customers.c.tenant_id == scope.tenant,
-            or_(customers.c.customer_id.in_(select(moved.c.customer_id))),
-        )
-        .values(rank=PROVISIONAL_RANK, needs_projection=True)
+        .where(customers.c.tenant_id == scope.tenant, customers.c.customer_id.in_(ids))
+        .values(rank=PROVISIONAL_RANK, needs_projection=True, **values)
     )
-    return tuple(resolution.moved)
+
+
+def _staying(scope: TenantScope, left: set[UUID]) -> list[IdentityKey]:
+    """Who is still at a customer that others left: its content may have been theirs."""
+    table = customer_identities
+    rows = scope.connection.execute(
+        select(table.c.connection_id, table.c.kind, table.c.source_id).where(
+            table.c.tenant_id == scope.tenant, table.c.customer_id.in_(left)
+        )
+    )
+    return [IdentityKey(*row) for row in rows]

@@ -52,21 +52,39 @@ def refresh_orders(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
     )
 
 
-def refresh_customers(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
-    """Count the orders of the customers of these orders anew, and derive their stage.
+def owners_of(scope: TenantScope, order_ids: Iterable[UUID]) -> set[UUID]:
+    """The customers that these orders belong to now."""
+    asked = stage(scope.connection, orders, ("order_id",), [(key,) for key in set(order_ids)])
+    rows = scope.connection.execute(
+        select(orders.c.customer_id)
+        .distinct()
+        .where(
+            orders.c.tenant_id == scope.tenant, orders.c.order_id.in_(select(asked.c.order_id))
+        )
+    )
+    return {row.customer_id for row in rows}
+
+
+def retell_refunds(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
+    """The refunds of orders that changed show the order's number and customer: map them anew."""
+    asked = stage(scope.connection, orders, ("order_id",), [(key,) for key in set(order_ids)])
+    scope.connection.execute(
+        update(refunds)
+        .where(
+            refunds.c.tenant_id == scope.tenant, refunds.c.order_id.in_(select(asked.c.order_id))
+        )
+        .values(needs_projection=True)
+    )
+
+
+def refresh_customers(scope: TenantScope, customer_ids: Iterable[UUID]) -> None:
+    """Count the orders of these customers anew, and derive their stage.
 
     Cancelled and failed orders do not count. No order: lead; only unpaid ones: opportunity;
     one: customer; more: repeat.
     """
-    touched = stage(scope.connection, orders, ("order_id",), [(key,) for key in set(order_ids)])
-    owners = (
-        select(orders.c.customer_id)
-        .distinct()
-        .where(
-            orders.c.tenant_id == scope.tenant,
-            orders.c.order_id.in_(select(touched.c.order_id)),
-        )
-        .subquery()
+    owners = stage(
+        scope.connection, customers, ("customer_id",), [(key,) for key in set(customer_ids)]
     )
     counts = orders.c.financial_state.not_in(_UNCOUNTED)
     unpaid = orders.c.financial_state == FinancialState.pending.value
@@ -85,6 +103,7 @@ def refresh_customers(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
                 orders.c.tenant_id == scope.tenant,
                 orders.c.customer_id == owners.c.customer_id,
             ),
+            isouter=True,
         )
         .group_by(owners.c.customer_id)
         .subquery()

@@ -59,10 +59,12 @@ class _Row:
 
 @dataclass
 class Resolution:
-    """Where every claimant belongs, and which identities moved to another customer."""
+    """Where every claimant belongs, which identities moved to another customer, and which
+    customers they left."""
 
     customers: dict[IdentityKey, UUID] = field(default_factory=lambda: dict[IdentityKey, UUID]())
     moved: dict[IdentityKey, UUID] = field(default_factory=lambda: dict[IdentityKey, UUID]())
+    left: set[UUID] = field(default_factory=lambda: set[UUID]())
     merged: list[tuple[UUID, UUID, bytes]] = field(
         default_factory=lambda: list[tuple[UUID, UUID, bytes]]()
     )
@@ -234,7 +236,8 @@ def _join(
     for loser in homes[1:]:
         resolution.merged.append((loser, winner, email))
     for member in members:
-        rule = "email" if len(members) > 1 else member.rule
+        alone = "external_id" if member.rule == "shared_mailbox" else member.rule
+        rule = "email" if len(members) > 1 else alone
         rows[member.key] = replace(member, customer_id=winner, rule=rule)
 
 
@@ -248,8 +251,10 @@ def _save(
     lost = {loser: winner for loser, winner, _ in resolution.merged}
     _follow_merges(scope, lost, rows, before)
     for key, row in rows.items():
-        if key in before and before[key] != row.customer_id:
+        home = before.get(key)
+        if home is not None and home != row.customer_id:
             resolution.moved[key] = _placed(row)
+            resolution.left.add(home)
     columns = ("connection_id", "kind", "source_id", "customer_id", "email_key", "holder_key")
     columns = (*columns, "rule", "raw_id")
     staged = stage(

@@ -20,6 +20,9 @@ from crm_integration.defs.partitions import TENANTS, key_of
 from crm_integration.defs.reconcile import RANGE_END, RANGE_START
 from crm_integration.errors import BadSetting
 
+Instance = DagsterInstance
+"""For callers outside this room, which know no Dagster."""
+
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

@@ -19,7 +19,12 @@ import orjson
 
 from crm_integration.canonical.customer_rows import write_customers
 from crm_integration.canonical.customers import Customer
-from crm_integration.canonical.facts import refresh_customers, refresh_orders
+from crm_integration.canonical.facts import (
+    owners_of,
+    refresh_customers,
+    refresh_orders,
+    retell_refunds,
+)
 from crm_integration.canonical.identity import IdentityKey, lock_identities, object_id
 from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.order_rows import write_orders
@@ -268,13 +273,16 @@ def _write(
     people = write_customers(scope, _of(chunk, "customer", Customer), stamp)
     _note_upserts(chunk, "customer", people.upserted, people.customer_of_raw, done)
     touched: set[UUID] = set()
+    owners = people.upserted.changed | people.regrouped
     for entity, writer in (("product", write_products), ("order", write_orders)):
         batch = cast(Any, chunk.accepted[entity])
-        upserted = writer(scope, batch, stamp)
         ids = _ids(scope, entity, connection_id, batch)
+        before = owners_of(scope, ids.values()) if entity == "order" and ids else set[UUID]()
+        upserted = writer(scope, batch, stamp)
         _note_upserts(chunk, entity, upserted, ids, done)
         if entity == "order":
             touched |= upserted.changed
+            owners |= before
     refunds = _of(chunk, "refund", Refund)
     upserted = write_refunds(scope, refunds, stamp)
     _note_upserts(chunk, "refund", upserted, _ids(scope, "refund", connection_id, refunds), done)
@@ -286,7 +294,10 @@ def _write(
     if touched or refunded:
         refresh_orders(scope, touched | refunded)
     if touched:
-        refresh_customers(scope, touched)
+        retell_refunds(scope, touched)
+        owners |= owners_of(scope, touched)
+    if owners:
+        refresh_customers(scope, owners)
     return people.displaced
 
 

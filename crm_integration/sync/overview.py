@@ -78,3 +78,10 @@ def _count(scope: TenantScope, table: Table, *where: ColumnElement[bool]) -> int
     statement = select(func.count()).select_from(table)
     statement = statement.where(table.c.tenant_id == scope.tenant, *where)
     return scope.connection.execute(statement).scalar_one()
+
+
+def stages(scope: TenantScope) -> tuple[int, int, int]:
+    """Raw records, canonical rows and synced ledger rows: cheap enough to ask every second."""
+    rows = sum(_count(scope, metadata.tables[entity.table]) for entity in ENTITIES.values())
+    synced = _count(scope, ledger, ledger.c.state == State.synced.value)
+    return _count(scope, raw_records), rows, synced

@@ -37,7 +37,7 @@ def shared(house: House) -> Tenant:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(arrived=versions, every=st.booleans())
 def test_the_newest_version_stands_whatever_arrives_when(

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 _COPY = re.compile(rb"^COPY (\S+) \(", re.MULTILINE)
 _HEX_BYTEA = re.compile(rb"\\x((?:[0-9a-fA-F]{2}){8,})")  # shorter ones hold no needle
-_OCTAL = re.compile(rb"\\{1,4}([0-3][0-7]{2})")
+# A backslash is doubled by bytea_output = escape and once more by COPY.
+_ESCAPED = re.compile(rb"\\\\([0-3][0-7]{2})|\\{4}")
 _ZLIB_OR_GZIP = (b"\x78", b"\x1f\x8b")
 _MOST_INFLATED = 16_000_000
 
@@ -42,8 +43,8 @@ def layers_of(content: bytes) -> Iterator[Layer]:
     decoded = _decoded(plain)
     if decoded.content:
         yield decoded
-    if _OCTAL.search(content):
-        unescaped = _OCTAL.sub(_octal, content)
+    if _ESCAPED.search(content):
+        unescaped = _ESCAPED.sub(_unescaped, content)
         yield Layer(unescaped, " in escaped bytea", *_tables(unescaped))
 
 
@@ -78,5 +79,5 @@ def _inflated(value: bytes) -> bytes:
         return b""  # ciphertext may begin like that
 
 
-def _octal(found: re.Match[bytes]) -> bytes:
-    return bytes([int(found[1], 8)])
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return bytes([int(found[1], 8)]) if found[1] else b"\\"

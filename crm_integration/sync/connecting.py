@@ -1,0 +1,94 @@
+"""Connecting an account: ask it who it is, then keep that with its sealed secrets.
+
+Prevents the wrong portal: the account's own id is asked from the account itself, and every later
+run compares it before its first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from crm_integration.crms._contract import CrmAccess
+from crm_integration.crms._registry import crm_connector
+from crm_integration.errors import BadInput
+from crm_integration.mapping.tenant_file import tenant_config
+from crm_integration.stores._contract import StoreAccess
+from crm_integration.stores._registry import connector
+from crm_integration.sync.path import House
+from crm_integration.tenancy.connections import StoredConnection, save_connection
+
+
+def connect_store(
+    house: House,
+    tenant: str,
+    connection_id: str,
+    platform: str,
+    base_url: str,
+    secrets: Mapping[str, str],
+    *,
+    actor: str,
+) -> StoredConnection:
+    """Check the shop's credentials and keep the connection.
+
+    Its settings are those of the tenant file that the connector's manifest names. Raises
+    BadInput for missing secrets or a shop that is connected already, NeedsReconnect, Transient.
+    """
+    store = connector(platform)
+    _refuse_missing(platform, store.manifest.secrets, secrets)
+    known = tenant_config(house.mappings, tenant).settings
+    settings = {name: known[name] for name in store.manifest.settings if name in known}
+    client = store.open(StoreAccess(base_url, secrets, settings))
+    try:
+        account = store.extract.check(client)
+    finally:
+        client.close()
+    connection = StoredConnection(
+        connection_id,
+        "store",
+        platform,
+        base_url,
+        account.account_id,
+        account.currency,
+        account.timezone,
+        settings,
+    )
+    with house.engines.tenancy.scope(tenant) as scope:
+        save_connection(scope, connection, secrets, actor=actor)
+    return connection
+
+
+def connect_crm(
+    house: House,
+    tenant: str,
+    connection_id: str,
+    crm: str,
+    base_url: str,
+    secrets: Mapping[str, str],
+    *,
+    actor: str,
+) -> StoredConnection:
+    """Check the CRM's credentials and keep the connection.
+
+    Raises BadInput for missing secrets or an account that belongs to another tenant.
+    """
+    found = crm_connector(crm)
+    _refuse_missing(crm, found.manifest.secrets, secrets)
+    adapter = found.open(CrmAccess(base_url, secrets), _uncounted)
+    try:
+        account_id = adapter.account_id()
+    finally:
+        adapter.close()
+    connection = StoredConnection(connection_id, "crm", crm, base_url, account_id)
+    with house.engines.tenancy.scope(tenant) as scope:
+        save_connection(scope, connection, secrets, actor=actor)
+    return connection
+
+
+def _uncounted(endpoint_class: str) -> None:
+    """One call when connecting: the account is not known yet, so it has no budget."""
+
+
+def _refuse_missing(name: str, wanted: tuple[str, ...], secrets: Mapping[str, str]) -> None:
+    missing = [one for one in wanted if not secrets.get(one)]
+    if missing:
+        raise BadInput(f"{name} needs {', '.join(missing)}: give them when connecting")

@@ -224,7 +224,7 @@ def at(minutes: int) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-def order(number: int, when: datetime, **changes: Any) -> SourceObject:
+def order(number: int, when: datetime, /, **changes: Any) -> SourceObject:
     """A guest's paid order of £10 as WooCommerce sends it."""
     stamp = when.strftime("%Y-%m-%dT%H:%M:%S")
     email = changes.pop("email", f"guest{number}@example.com")

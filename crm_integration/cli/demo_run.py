@@ -10,6 +10,7 @@ from typing import Any
 
 from crm_integration.cli.crm_reading import CrmTotals, add_totals
 from crm_integration.cli.demo_show import Watcher
+from crm_integration.definitions import defs
 from crm_integration.defs.run_here import (
     Instance,
     RunHere,
@@ -80,14 +81,16 @@ class Demo:
 
     def _sync(self, instance: Instance, span: tuple[date, date]) -> None:
         self._watcher.follow(self._house, self._tenants)
-        self._note(run_range(instance, "reconcile_all", self._tenants, *span), "reconcile_all")
+        job = defs.resolve_job_def("reconcile_all")
+        self._note(run_range(instance, job, self._tenants, *span), job.name)
 
     def _replay(self, instance: Instance, span: tuple[date, date]) -> None:
         """Replay the fullest partition and count what it did, at the CRM and in our tables."""
         tenant, day, records = self._fullest(span)
         self._watcher.say(f"replaying {tenant} {day}")
         calls, writes = self._calls(tenant), self._overview(tenant).writes
-        self._note(run_partition(instance, "replay_a_window", tenant, day), "replay_a_window")
+        job = defs.resolve_job_def("replay_a_window")
+        self._note(run_partition(instance, job, tenant, day), job.name)
         self._result.replay = {
             "partition": f"{tenant}|{day}",
             "records": records,

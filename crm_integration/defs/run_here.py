@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from dagster import DagsterInstance
+from dagster import DagsterInstance, JobDefinition
 
-from crm_integration.defs.jobs import JOBS
 from crm_integration.defs.partitions import TENANTS, key_of
 from crm_integration.defs.reconcile import RANGE_END, RANGE_START
 from crm_integration.errors import BadSetting
@@ -61,29 +60,30 @@ def add_tenants(instance: DagsterInstance, tenants: Sequence[str]) -> None:
 
 
 def run_range(
-    instance: DagsterInstance, job: str, tenants: Sequence[str], first: date, last: date
+    instance: DagsterInstance,
+    job: JobDefinition,
+    tenants: Sequence[str],
+    first: date,
+    last: date,
 ) -> RunHere:
     """One run over all these tenants and all windows from `first` to `last`."""
     start, end = key_of(tenants[0], first), key_of(tenants[-1], last)
     return _run(instance, job, tags={RANGE_START: str(start), RANGE_END: str(end)})
 
 
-def run_partition(instance: DagsterInstance, job: str, tenant: str, day: date) -> RunHere:
+def run_partition(instance: DagsterInstance, job: JobDefinition, tenant: str, day: date) -> RunHere:
     """One run over the tenant's window that holds `day`."""
     return _run(instance, job, partition_key=str(key_of(tenant, day)))
 
 
 def _run(
     instance: DagsterInstance,
-    job: str,
+    job: JobDefinition,
     *,
     tags: dict[str, str] | None = None,
     partition_key: str | None = None,
 ) -> RunHere:
-    from crm_integration.definitions import defs
-
-    assert job in {one.name for one in JOBS}  # noqa: S101 - names come from our own code
-    result = defs.resolve_job_def(job).execute_in_process(
+    result = job.execute_in_process(
         instance=instance,
         raise_on_error=False,
         tags=tags,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Boolean, func, literal_column, select, update
+from sqlalchemy import Boolean, ColumnElement, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.audit import trail
@@ -113,6 +113,19 @@ def open_holds(scope: TenantScope) -> dict[str, tuple[Hold, ...]]:
         hold = Hold(**row)
         found[hold.object_type] = (*found.get(hold.object_type, ()), hold)
     return found
+
+
+def none_open(tenant_id: ColumnElement[str], object_type: ColumnElement[str]) -> ColumnElement[bool]:
+    """True for rows of a tenant's object type that no hold stops; for use in a larger query."""
+    return ~(
+        select(holds.c.hold_id)
+        .where(
+            holds.c.tenant_id == tenant_id,
+            holds.c.object_type == object_type,
+            holds.c.released_at.is_(None),
+        )
+        .exists()
+    )
 
 
 def _refuse_unknown(object_type: str) -> None:

@@ -6,6 +6,7 @@ key, what is there twice is left for a person, and what belongs to another objec
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -58,13 +59,14 @@ def _judged(
 ) -> Sought:
     adopted: dict[UUID, CrmRecord] = {}
     ambiguous: set[UUID] = set()
+    wanted = Counter(matches.values())
     for object_id, value in matches.items():
         records = candidates.get(value, [])
         own = [record for record in records if record.key == str(object_id)]
         free = [record for record in records if record.key is None]
         if own:
             ours[object_id] = own[0]
-        elif len(free) == 1:
+        elif len(free) == 1 and wanted[value] == 1:
             adopted[object_id] = free[0]
         elif free:
             ambiguous.add(object_id)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, or_, select
 
 from crm_integration.credentials import vault
 from crm_integration.crms._contract import Adapter, CrmAccess, FieldNeed
@@ -177,15 +177,14 @@ class _Session:
         return adapter
 
     def _due_soon(self, run: CrmRun) -> bool:
-        soon = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, RETRY_PAUSE)
+        soon = due(self.rules_version, within=RETRY_PAUSE)
         with self.engines.tenancy.scope(self.tenant) as scope:
             found = scope.connection.scalar(
                 select(func.count()).where(
                     ledger.c.tenant_id == self.tenant,
                     ledger.c.connection_id == self.connection.connection_id,
                     ledger.c.object_type.in_([*(set(run.sent) - set(run.holds))]),
-                    ledger.c.state.in_((State.pending, State.retry, State.unknown)),
-                    ledger.c.next_try_at <= soon,
+                    or_(soon, ledger.c.state == State.unknown),
                 )
             )
         return bool(found)

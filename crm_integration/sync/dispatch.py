@@ -8,13 +8,14 @@ record are committed in one transaction per batch, under the batch's claim.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from crm_integration.crms._contract import Adapter, CrmRecord, Outcome, Write
 from crm_integration.crms._registry import CrmManifest
 from crm_integration.errors import Conflict, RemoteError, Transient
 from crm_integration.mapping.model import CompiledMapping
+from crm_integration.mapping.normalised import same
 from crm_integration.mapping.ownership import diff, remembered, to_write
 from crm_integration.sync import attempts, outcomes
 from crm_integration.sync.adoption import Sought, seek
@@ -176,7 +177,13 @@ def _decide(sender: Sender, batch: _Batch, one: Claimed, sent: Sent) -> None:
         }
         batch.writes[one.object_id] = Write(str(one.object_id), None, fields)
         return
-    binding = batch.bound.get(one.object_id)
+    if record.key is None:
+        batch.adopting.add(one.object_id)
+    adopt = one.object_id in batch.adopting
+    known = batch.bound.get(one.object_id)
+    binding = known
+    if binding is None and not adopt:
+        binding = batch.bound[one.object_id] = _recognised(sender.mapping, one, record)
     decisions = diff(
         sender.mapping,
         desired=desired,
@@ -188,15 +195,26 @@ def _decide(sender: Sender, batch: _Batch, one: Claimed, sent: Sent) -> None:
         sent=binding.sent if binding else None,
     )
     fields = to_write(decisions)
-    adopt = one.object_id in batch.adopting
     if fields or adopt:
         batch.writes[one.object_id] = Write(
             str(one.object_id), record.record_id, fields, adopt=adopt
         )
         return
     sent.unchanged += 1
-    if binding is None or binding.record_id != record.record_id:
-        batch.fresh[one.object_id] = Binding(one.object_id, record.record_id, False)
+    if binding is not None and (known is None or known.record_id != record.record_id):
+        batch.fresh[one.object_id] = replace(binding, record_id=record.record_id)
+
+
+def _recognised(mapping: CompiledMapping, one: Claimed, record: CrmRecord) -> Binding:
+    """The binding of a record that carries our key while its answer was lost: what it holds of
+    our desire was written by us, so that a later change in the store is written too."""
+    ours = {
+        name: value
+        for name, value in one.desired.fields.items()
+        if value is not None and same(value, record.fields.get(name), mapping.fields[name].kind)
+    }
+    held = {name: record.fields.get(name) for name in ours}
+    return Binding(one.object_id, record.record_id, False, held, ours)
 
 
 def _write(sender: Sender, batch: _Batch, sent: Sent) -> None:
@@ -257,7 +275,11 @@ def _bind_existing(sender: Sender, batch: _Batch, one: Claimed, conflict: Confli
     """The CRM says the record exists: bind to it if it is free, and look again at once."""
     with sender.tenancy.scope(sender.tenant) as scope:
         owners = owners_of(scope, sender.connection_id, sender.object_type, [conflict.existing_id])
-    if owners.get(conflict.existing_id, one.object_id) != one.object_id:
+    others = {key: record.record_id for key, record in batch.live.items()}
+    others |= {key: binding.record_id for key, binding in (batch.bound | batch.fresh).items()}
+    others.pop(one.object_id, None)
+    taken = conflict.existing_id in others.values()
+    if taken or owners.get(conflict.existing_id, one.object_id) != one.object_id:
         reason = "the matching CRM record belongs to another customer"
         return Settled(one.object_id, one.claim_id, State.parked, reason)
     batch.fresh[one.object_id] = Binding(one.object_id, conflict.existing_id, True)
@@ -302,6 +324,6 @@ def _commit(sender: Sender, batch: _Batch) -> None:
 
 def _remember(scope: TenantScope, sender: Sender, batch: _Batch) -> None:
     place = (scope, sender.connection_id, sender.object_type)
-    bind(*place, list(batch.fresh.values()))
-    settle(*place, batch.results.values(), run_id=sender.run_id)
+    counted = settle(*place, batch.results.values(), run_id=sender.run_id)
+    bind(*place, [binding for key, binding in batch.fresh.items() if key in counted])
     attempts.record(*place, batch.tries, run_id=sender.run_id)

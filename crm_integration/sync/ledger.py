@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, se
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.crms._contract import FieldValue
+from crm_integration.quality.holds import none_open
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.sync.transitions import State, check
@@ -115,6 +116,8 @@ def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
     statement = insert(ledger).from_select(names, select(*(staged.c[name] for name in names)))
     new = statement.excluded
     differs = ledger.c.desired_digest != new.desired_digest
+    state = ledger.c.state
+    returns = state == State.skipped.value  # such as a merged customer that came apart again
     traced = ("source_time", "raw_id", "mapping_id", "mapping_digest", "rules_version", "run_id")
     scope.connection.execute(
         statement.on_conflict_do_update(
@@ -125,7 +128,7 @@ def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
                 "desired_digest": new.desired_digest,
                 "needs": new.needs,
                 "desired_at": case((differs, func.now()), else_=ledger.c.desired_at),
-                "state": case((and_(differs, _moves_on()), "pending"), else_=ledger.c.state),
+                "state": case((or_(returns, and_(differs, _moves_on())), "pending"), else_=state),
                 "tries": case((differs, 0), else_=ledger.c.tries),
                 "next_try_at": case((differs, func.now()), else_=ledger.c.next_try_at),
             },
@@ -164,12 +167,15 @@ def row_name(connection_id: str, object_type: str, object_id: UUID) -> str:
     return f"{connection_id}/{object_type}/{object_id}"
 
 
-def due(rules_version: str) -> ColumnElement[bool]:
-    """Rows that may be claimed now: passed the rules that count now, and their time has come."""
+def due(rules_version: str, *, within: float = 0.0) -> ColumnElement[bool]:
+    """Rows that may be claimed now (or `within` seconds): they passed the rules that count now,
+    their time has come, and no hold is open."""
+    soon = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, within)
     return and_(
         ledger.c.state.in_((State.pending, State.retry)),
-        ledger.c.next_try_at <= func.clock_timestamp(),
+        ledger.c.next_try_at <= soon,
         ledger.c.rules_version == rules_version,
+        none_open(ledger.c.tenant_id, ledger.c.object_type),
     )
 
 
@@ -247,8 +253,11 @@ def settle(
     results: Iterable[Settled],
     *,
     run_id: str,
-) -> None:
-    """Write the outcomes of claimed rows; an answer whose claim has passed on counts nothing."""
+) -> set[UUID]:
+    """Write the outcomes of claimed rows; an answer whose claim has passed on counts nothing.
+
+    Returns the objects whose answers counted.
+    """
     rows = [_settled_row(one) for one in results]
     names = ("object_id", "claim_id", "state", "reason", "tries", "associated")
     staged = stage(scope.connection, ledger, names, rows)
@@ -261,7 +270,7 @@ def settle(
         "written_run_id": literal(run_id),
     }
     pause = func.make_interval(0, 0, 0, 0, 0, 0, staged.c.tries / 1000.0)
-    scope.connection.execute(
+    counted = scope.connection.execute(
         update(ledger)
         .where(
             *_rows(scope, connection_id, object_type),
@@ -288,7 +297,9 @@ def settle(
                 name: case((synced, value), else_=ledger.c[name]) for name, value in written.items()
             },
         )
+        .returning(ledger.c.object_id)
     )
+    return {row.object_id for row in counted}
 
 
 def _settled_row(one: Settled) -> tuple[Any, ...]:
@@ -323,10 +334,16 @@ def move(
     after: State,
     *where: ColumnElement[bool],
     reason: str | None = None,
+    still_waiting: bool = False,
 ) -> int:
-    """Move all rows in state `before` that meet `where`; returns how many."""
+    """Move all rows in state `before` that meet `where`; returns how many.
+
+    With `still_waiting` it is remembered since when they wait.
+    """
     check(before, after)
-    waiting = func.clock_timestamp() if after in (State.parked, State.held) else None
+    waiting: Any = func.clock_timestamp() if after in (State.parked, State.held) else None
+    if still_waiting:
+        waiting = ledger.c.waiting_since
     moved = scope.connection.execute(
         update(ledger)
         .where(*_rows(scope, connection_id, object_type), ledger.c.state == before.value, *where)

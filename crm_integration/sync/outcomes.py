@@ -24,6 +24,9 @@ from crm_integration.sync.transitions import State
 UNKNOWN = "unknown"
 """Code of a Transient whose request may have been carried out."""
 
+LOOKS = 3
+"""Tries in a row that look again at once for a record that is said to exist; then with pauses."""
+
 ACCOUNT_PAUSE = 300.0
 """Seconds until a row is tried again whose account refused us as a whole."""
 
@@ -42,7 +45,7 @@ def failed(claimed: Claimed, error: RemoteError) -> Settled:
             return _settled(claimed, State.unknown, "the CRM's answer was lost")
         case Transient():
             return _again(claimed, error.retry_after, _reason(error))
-        case Conflict():
+        case Conflict() if claimed.tries < LOOKS:
             return _settled(claimed, State.pending, "the record exists already")
         case NotYet():
             return _settled(claimed, State.parked, f"waits for {error.dependency}")

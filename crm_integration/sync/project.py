@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Uuid, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.canonical.identity import lock_identities
@@ -21,6 +21,7 @@ from crm_integration.mapping.model import CompiledMapping
 from crm_integration.quality.quarantine import QuarantineEntry, keep_back, release_passed
 from crm_integration.quality.row_checks import THE_ROW
 from crm_integration.storage.tables.canonical import customers
+from crm_integration.storage.tables.quality import quarantine
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.storage.tables.tenancy import mapping_versions
 from crm_integration.sync.ledger import Desired, Origin, Wish, move, wish
@@ -30,6 +31,9 @@ from crm_integration.tenancy.scope import Tenancy, TenantScope
 
 CHUNK = 1_000
 """Rows a transaction."""
+
+MAPPING_RULE = "mapping"
+"""First word of the rules under which a mapping keeps rows back."""
 
 
 @dataclass
@@ -110,6 +114,9 @@ def _mapped(mapping: CompiledMapping, row: Projectable) -> Wish | QuarantineEntr
     match = None
     if mapping.match is not None and row.email_is_key:
         match = mapping.match.read(row.view)
+    elif mapping.match is not None:
+        # A CRM keeps such a field unique: of many people on one mailbox none could have it.
+        fields[mapping.match.field] = None
     links = mapping.associations(row.view)
     desired = Desired(fields, match, links)
     return Wish(row.object_id, desired, row.source_time, row.raw_id, row.rules_version)
@@ -122,7 +129,7 @@ def _refusal(
         entity=mapping.entity,
         source_id=str(row.object_id),
         position=THE_ROW,
-        rule=f"mapping.{mapping.object_type}.{field_name}",
+        rule=f"{MAPPING_RULE}.{mapping.object_type}.{field_name}",
         raw_id=row.raw_id,
         reason=reason,
         fix=f"correct {field_name} in {mapping.mapping_id} or the value in the store",
@@ -164,8 +171,15 @@ def _note_version(scope: TenantScope, origin: Origin) -> None:
 
 
 def _mark_remapped(scope: TenantScope, origin: Origin, entity: str) -> None:
-    """Rows whose wish was made by another mapping are mapped anew."""
+    """Rows whose wish was made by another mapping are mapped anew, and those it refused."""
     view = VIEWS[entity]
+    refused = select(cast(quarantine.c.source_id, Uuid)).where(
+        quarantine.c.tenant_id == scope.tenant,
+        quarantine.c.connection_id == origin.connection_id,
+        quarantine.c.entity == entity,
+        quarantine.c.rule.startswith(f"{MAPPING_RULE}.{origin.object_type}.", autoescape=True),
+        quarantine.c.released_at.is_(None),
+    )
     stale = select(ledger.c.object_id).where(
         ledger.c.tenant_id == scope.tenant,
         ledger.c.connection_id == origin.connection_id,
@@ -174,9 +188,17 @@ def _mark_remapped(scope: TenantScope, origin: Origin, entity: str) -> None:
     )
     scope.connection.execute(
         update(view.table)
-        .where(view.table.c.tenant_id == scope.tenant, view.key.in_(stale))
+        .where(
+            view.table.c.tenant_id == scope.tenant, or_(view.key.in_(stale), view.key.in_(refused))
+        )
         .values(needs_projection=True)
     )
+
+
+_MAY_BE_SKIPPED = (
+    *(State.synced, State.parked, State.retry, State.held, State.dead, State.unknown),
+)
+"""What is in flight is skipped by the next run."""
 
 
 def _skip_merged(scope: TenantScope, connection_id: str) -> None:
@@ -184,10 +206,9 @@ def _skip_merged(scope: TenantScope, connection_id: str) -> None:
     merged = select(customers.c.customer_id).where(
         customers.c.tenant_id == scope.tenant,
         customers.c.merged_into.is_not(None),
-        customers.c.needs_projection,
     )
     reason = "merged"
-    for before in (State.synced, State.parked, State.retry):
+    for before in _MAY_BE_SKIPPED:
         move(
             scope,
             connection_id,

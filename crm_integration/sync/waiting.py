@@ -44,7 +44,8 @@ def settle_waiting(
     move(*where, State.held, State.pending)
     overdue = ledger.c.waiting_since < func.clock_timestamp() - longest_wait
     waiting = ledger.c.reason == DEPENDENCY
-    move(*where, State.parked, State.pending, waiting, or_(~_must_wait(scope), overdue))
+    move(*where, State.parked, State.pending, waiting, ~_must_wait(scope))
+    move(*where, State.parked, State.pending, waiting, overdue, still_waiting=True)
     fresh = or_(ledger.c.waiting_since.is_(None), ~overdue)
     move(*where, State.pending, State.parked, _must_wait(scope), fresh, reason=DEPENDENCY)
     move(*where, State.synced, State.pending, _can_be_associated(scope))

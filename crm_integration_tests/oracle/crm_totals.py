@@ -44,9 +44,13 @@ def totals_from_crm(bases: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
 
 
 def records(base_url: str, token: str, kind: str, properties: Sequence[str]) -> Iterator[Record]:
-    """The properties of every record of a type, with HubSpot's own `id` beside them."""
+    """These properties of every record of a type, with HubSpot's own `id` beside them.
+
+    HubSpot adds others unasked (its dates): left out.
+    """
     for record in _pages(base_url, token, kind, properties):
-        yield {**record["properties"], "id": record["id"]}
+        held = record["properties"]
+        yield {**{name: held.get(name) for name in properties}, "id": record["id"]}
 
 
 def contacts(base_url: str, token: str) -> list[Record]:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet as pq
 
 CURRENCY = "GBP"  # the shop of Online Retail sells in pounds; its files carry no currency
 _COLUMNS = ("invoice_no", "stock_code", "description", "quantity", "invoice_date", "unit_price",
@@ -127,7 +126,8 @@ def invoices(path: Path) -> Iterator[tuple[str, list[Line]]]:
 
 
 def _lines(path: Path) -> Iterable[Line]:
-    columns = pq.read_table(path, columns=list(_COLUMNS)).to_pydict()
+    parquet: Any = import_module("pyarrow.parquet")  # Any: it comes without types
+    columns: dict[str, list[Any]] = parquet.read_table(path, columns=list(_COLUMNS)).to_pydict()
     return map(Line, *(columns[name] for name in _COLUMNS))
 
 

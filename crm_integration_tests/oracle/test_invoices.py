@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import ast
-from datetime import date, datetime
+from datetime import date
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from crm_integration_tests.oracle.invoices import expected_totals, repeated_invoices
+from crm_integration_tests.sandbox.books import (
+    Row,
+    book,  # pyright: ignore[reportUnknownVariableType] (pyarrow comes without types)
+)
 from crm_integration_tests.shared_data import SHARED
-
-Row = tuple[str, int, str, float, int | None]  # invoice, quantity, time, price, customer
 
 
 def _book(path: Path, *rows: Row) -> Path:
-    numbers, quantities, times, prices, customers = zip(*rows, strict=True)
-    table = pa.table({
-        "invoice_no": pa.array(numbers),
-        "stock_code": pa.array(["A1"] * len(rows)),
-        "description": pa.array(["thing "] * len(rows)),
-        "quantity": pa.array(quantities, pa.int32()),
-        "invoice_date": pa.array(map(datetime.fromisoformat, times), pa.timestamp("ms")),
-        "unit_price": pa.array(prices, pa.float64()),
-        "customer_id": pa.array(customers, pa.int32()),
-        "country": pa.array(["France"] * len(rows)),
-    })  # fmt: skip
-    pq.write_table(table, path)
+    parquet: Any = import_module("pyarrow.parquet")  # Any: it comes without types
+    table: Any = book(*rows)
+    parquet.write_table(table, path)
     return path
 
 
@@ -60,15 +53,18 @@ def test_what_the_second_real_file_repeats_is_line_for_line_the_same() -> None:
 def test_an_invoice_is_an_order_a_refund_or_neither(tmp_path: Path) -> None:
     """Lines that cannot be are left out of an order; an invoice of nothing else is no order."""
     at = "2010-12-01T08:00"
-    book = _book(
+    made = _book(
         tmp_path / "a.parquet",
-        ("500001", 2, at, 1.25, 7), ("500001", -1, at, 1.25, 7), ("500001", 1, at, -9.0, 7),
-        ("500002", 1, at, 0.0, None),
-        ("500003", -3, at, 4.0, None),
-        ("C500004", -2, at, 1.25, 7), ("C500004", 1, at, 0.5, 7),
-        ("A500005", 1, at, 100.0, None),
-    )  # fmt: skip
-    assert expected_totals([book]) == {
+        ("500001", "A1", 2, at, 1.25, 7),
+        ("500001", "A1", -1, at, 1.25, 7),
+        ("500001", "A1", 1, at, -9.0, 7),
+        ("500002", "A1", 1, at, 0.0, None),
+        ("500003", "A1", -3, at, 4.0, None),
+        ("C500004", "A1", -2, at, 1.25, 7),
+        ("C500004", "A1", 1, at, 0.5, 7),
+        ("A500005", "A1", 1, at, 100.0, None),
+    )
+    assert expected_totals([made]) == {
         "orders": 2,
         "refunds": 1,
         "guest_orders": 1,
@@ -81,20 +77,25 @@ def test_an_invoice_is_an_order_a_refund_or_neither(tmp_path: Path) -> None:
 def test_half_a_penny_is_rounded_up_by_line(tmp_path: Path) -> None:
     """As floats 1.005 and 0.285 lie below the half, and one rounding of the sum hides it."""
     at = "2010-12-01T08:00"
-    rows = (("500001", 1, at, 1.005, 7), ("500001", 1, at, 0.285, 7), ("C500002", -1, at, 0.285, 7))
+    rows = (
+        ("500001", "A1", 1, at, 1.005, 7),
+        ("500001", "A1", 1, at, 0.285, 7),
+        ("C500002", "A1", -1, at, 0.285, 7),
+    )
     totals = expected_totals([_book(tmp_path / "a.parquet", *rows)])
     assert (totals["gross_minor"], totals["refunded_minor"]) == ({"GBP": 130}, {"GBP": 29})
 
 
 def test_the_window_takes_invoices_by_their_earliest_line(tmp_path: Path) -> None:
     """An invoice typed over midnight belongs to one day, whole."""
-    book = _book(
+    made = _book(
         tmp_path / "a.parquet",
-        ("500001", 1, "2010-12-02T00:01", 1.0, 7), ("500001", 1, "2010-12-01T23:59", 1.0, 7),
-        ("500002", 1, "2010-12-02T00:00", 5.0, 7),
-    )  # fmt: skip
-    assert expected_totals([book], days=1)["gross_minor"] == {"GBP": 200}
-    second = expected_totals([book], first_day=date(2010, 12, 2), days=1)
+        ("500001", "A1", 1, "2010-12-02T00:01", 1.0, 7),
+        ("500001", "A1", 1, "2010-12-01T23:59", 1.0, 7),
+        ("500002", "A1", 1, "2010-12-02T00:00", 5.0, 7),
+    )
+    assert expected_totals([made], days=1)["gross_minor"] == {"GBP": 200}
+    second = expected_totals([made], first_day=date(2010, 12, 2), days=1)
     assert second["gross_minor"] == {"GBP": 500}
 
 
@@ -103,12 +104,16 @@ def test_an_invoice_of_a_second_file_counts_once(tmp_path: Path) -> None:
     at = "2010-12-01T08:00"
     first = _book(
         tmp_path / "a.parquet",
-        ("500001", 1, at, 1.0, 7), ("500001", 2, at, 3.0, 7), ("500002", 1, at, 1.0, 7),
-    )  # fmt: skip
+        ("500001", "A1", 1, at, 1.0, 7),
+        ("500001", "A1", 2, at, 3.0, 7),
+        ("500002", "A1", 1, at, 1.0, 7),
+    )
     second = _book(
         tmp_path / "b.parquet",
-        ("500001", 2, at, 3.0, 7), ("500001", 1, at, 1.0, 7), ("500002", 4, at, 1.0, 7),
-    )  # fmt: skip
+        ("500001", "A1", 2, at, 3.0, 7),
+        ("500001", "A1", 1, at, 1.0, 7),
+        ("500002", "A1", 4, at, 1.0, 7),
+    )
     assert repeated_invoices([first, second]) == (1, 1)
     totals = expected_totals([first, second])
     assert (totals["orders"], totals["gross_minor"]) == (2, {"GBP": 1_100})

@@ -7,8 +7,12 @@ from typing import Any
 from crm_integration_tests.oracle.sales_values import GONE, Violation, check_sales_values
 
 BEFORE: dict[str, Any] = {
-    "id": "7", "email": "ada@example.com", "jobtitle": "Owner", "phone": "", "lifecyclestage": "lead",
-}  # fmt: skip
+    "id": "7",
+    "email": "ada@example.com",
+    "jobtitle": "Owner",
+    "phone": "",
+    "lifecyclestage": "lead",
+}
 STAGES = {"lifecyclestage": ("lead", "opportunity", "customer")}
 
 

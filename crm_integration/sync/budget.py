@@ -1,8 +1,9 @@
-"""API budgets: one bucket of calls per metered account and endpoint class, in Postgres.
+"""API budgets: the last calls of each metered account and endpoint class, in Postgres.
 
-Prevents the 429 storm: processes share no memory, so the bucket is a row. A call that finds the
-bucket empty takes its token in advance and waits for it; who would have to wait too long is told
-to come back later.
+Prevents the 429 storm: processes share no memory, so what was called when is a row. A vendor
+counts calls in a rolling window; a bucket of tokens would let twice as many through in its first
+window. A call that finds the window full books the next free moment and waits for it; who would
+have to wait too long books nothing and is told to come back later.
 """
 
 from __future__ import annotations
@@ -11,25 +12,34 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Engine, bindparam, text
+from sqlalchemy import Engine, text
 
 from crm_integration.crms._registry import CallBudget
 from crm_integration.errors import Transient
 
 LONGEST_WAIT = 20.0
-"""Seconds a call may wait for its token; a claim lives six times as long."""
+"""Seconds a call may wait for its turn; a claim lives six times as long."""
 
-_TAKE = text("""
-insert into budgets as b (side, platform, account, endpoint_class, tokens, refilled_at, calls)
-values ('crm', :platform, :account, :endpoint_class, cast(:cap as float8) - 1,
-        clock_timestamp(), 1)
+MARGIN = 1.02
+"""The vendor counts when calls arrive, we when they leave: our window is that much longer."""
+
+# `starts` holds when (epoch seconds, the database's clock) the last calls left or will leave,
+# the newest last; the one `calls` places before a new one must lie a window back.
+_BOOK = text("""
+insert into budgets as b (side, platform, account, endpoint_class, starts, calls)
+values ('crm', :platform, :account, :endpoint_class,
+        array[extract(epoch from clock_timestamp())::float8], 1)
 on conflict (side, platform, account, endpoint_class) do update set
-    tokens = least(:cap, b.tokens
-        + extract(epoch from clock_timestamp() - b.refilled_at) * cast(:rate as float8)) - 1,
-    refilled_at = clock_timestamp(),
+    starts = (b.starts || greatest(
+        extract(epoch from clock_timestamp())::float8,
+        b.starts[cardinality(b.starts)],
+        b.starts[cardinality(b.starts) + 1 - :calls] + :seconds
+    ))[greatest(1, cardinality(b.starts) + 2 - :calls):],
     calls = b.calls + 1
-returning tokens
-""").bindparams(bindparam("cap"), bindparam("rate"))
+where coalesce(b.starts[cardinality(b.starts) + 1 - :calls] + :seconds, 0)
+    <= extract(epoch from clock_timestamp()) + :longest
+returning b.starts[cardinality(b.starts)] - extract(epoch from clock_timestamp())::float8
+""")
 
 
 @dataclass
@@ -44,31 +54,28 @@ class BudgetGate:
     sleep: Callable[[float], None] = time.sleep
 
     def __call__(self, endpoint_class: str) -> None:
-        """Wait for a token of this class and of all calls. Raises Transient when it takes long."""
+        """Wait for a turn of this class and of all calls. Raises Transient when it takes long."""
         for name in dict.fromkeys(("all", endpoint_class)):
             if name in self.budgets:
-                self._take(name, self.budgets[name])
+                self._book(name, self.budgets[name])
         self.calls += 1
 
-    def _take(self, name: str, budget: CallBudget) -> None:
-        rate = budget.calls / budget.seconds
+    def _book(self, name: str, budget: CallBudget) -> None:
+        booking = {
+            "platform": self.platform,
+            "account": self.account,
+            "endpoint_class": name,
+            "calls": int(budget.calls),
+            "seconds": budget.seconds * MARGIN,
+            "longest": LONGEST_WAIT,
+        }
         with self.engine.begin() as connection:
-            tokens = connection.scalar(
-                _TAKE,
-                {
-                    "platform": self.platform,
-                    "account": self.account,
-                    "endpoint_class": name,
-                    "cap": budget.calls,
-                    "rate": rate,
-                },
-            )
-        wait = max(0.0, -float(tokens or 0.0) / rate)
-        if wait > LONGEST_WAIT:
+            wait = connection.scalar(_BOOK, booking)
+        if wait is None:
             raise Transient(
                 f"the call budget of this {self.platform} account is used up",
-                retry_after=wait,
+                retry_after=LONGEST_WAIT,
                 code="budget",
             )
         if wait > 0:
-            self.sleep(wait)
+            self.sleep(float(wait))

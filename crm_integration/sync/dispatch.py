@@ -210,8 +210,9 @@ def _recognised(mapping: CompiledMapping, one: Claimed, record: CrmRecord) -> Bi
     our desire was written by us, so that a later change in the store is written too."""
     ours = {
         name: value
-        for name, value in one.desired.fields.items()
-        if value is not None and same(value, record.fields.get(name), mapping.fields[name].kind)
+        for name, rule in mapping.fields.items()
+        if (value := one.desired.fields.get(name)) is not None
+        and same(value, record.fields.get(name), rule.compared_as)
     }
     held = {name: record.fields.get(name) for name in ours}
     return Binding(one.object_id, record.record_id, False, held, ours)

@@ -12,7 +12,9 @@ from binascii import unhexlify
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
+BLOCK = 64_000_000  # bytes in memory at once; a dump may have gigabytes
 _COPY = re.compile(rb"^COPY (\S+) \(", re.MULTILINE)
 _HEX_BYTEA = re.compile(rb"\\x((?:[0-9a-fA-F]{2}){8,})")  # shorter ones hold no needle
 # A backslash is doubled by bytea_output = escape and once more by COPY.
@@ -36,21 +38,33 @@ class Layer:
         return f", table {self.names[index]}" if index >= 0 else ""
 
 
-def layers_of(content: bytes) -> Iterator[Layer]:
-    """The haystack as it is; then, where there are any, its bytea decoded from hex and octal."""
-    plain = Layer(content, "", *_tables(content))
+def blocks_of(stream: BinaryIO) -> Iterator[bytes]:
+    """A haystack piece by piece, each ending with a line: no row of a dump is cut in two."""
+    while block := stream.read(BLOCK):
+        yield block + stream.readline()
+
+
+def layers_of(content: bytes, table: str = "") -> Iterator[Layer]:
+    """The haystack as it is; then, where there are any, its bytea decoded from hex and octal.
+
+    `table` is the one whose rows it begins with.
+    """
+    plain = Layer(content, "", *_tables(content, table))
     yield plain
     decoded = _decoded(plain)
     if decoded.content:
         yield decoded
     if _ESCAPED.search(content):
         unescaped = _ESCAPED.sub(_unescaped, content)
-        yield Layer(unescaped, " in escaped bytea", *_tables(unescaped))
+        yield Layer(unescaped, " in escaped bytea", *_tables(unescaped, table))
 
 
-def _tables(content: bytes) -> tuple[list[int], list[str]]:
-    found = list(_COPY.finditer(content))
-    return [one.start() for one in found], [one[1].decode(errors="replace") for one in found]
+def _tables(content: bytes, first: str) -> tuple[list[int], list[str]]:
+    starts, names = ([0], [first]) if first else ([], [])
+    for found in _COPY.finditer(content):
+        starts.append(found.start())
+        names.append(found[1].decode(errors="replace"))
+    return starts, names
 
 
 def _decoded(dump: Layer) -> Layer:

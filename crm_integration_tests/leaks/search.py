@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
-from crm_integration_tests.leaks.bytea import Layer, layers_of
+from crm_integration_tests.leaks.bytea import Layer, blocks_of, layers_of
 from crm_integration_tests.leaks.forms import Encoding, exact_forms, folded_forms
 from crm_integration_tests.leaks.needles import Needle
 from crm_integration_tests.leaks.scan import PatternTable
@@ -40,12 +41,20 @@ def search_for(needles: Iterable[Needle], haystacks: Iterable[Path | bytes]) -> 
     hits = dict[Hit, None]()
     for place, haystack in enumerate(haystacks):
         named = haystack.name if isinstance(haystack, Path) else f"bytes {place}"
-        content = haystack.read_bytes() if isinstance(haystack, Path) else haystack
-        for layer in layers_of(content):
+        for layer in _layers(haystack):
             for start, piece in _pieces(layer.content, max(folded.longest, exact.longest)):
                 hits |= dict.fromkeys(folded.hits(layer, named, start, piece.lower()))
                 hits |= dict.fromkeys(exact.hits(layer, named, start, piece))
     return list(hits)
+
+
+def _layers(haystack: Path | bytes) -> Iterator[Layer]:
+    table = ""
+    with haystack.open("rb") if isinstance(haystack, Path) else BytesIO(haystack) as stream:
+        for block in blocks_of(stream):
+            for layer in layers_of(block, table):
+                yield layer
+                table = layer.names[-1] if layer.names and not layer.suffix else table
 
 
 def _pieces(content: bytes, overlap: int) -> Iterator[tuple[int, bytes]]:

@@ -78,6 +78,19 @@ def test_a_text_across_two_chunks_is_found(monkeypatch: pytest.MonkeyPatch) -> N
         assert search_for([EMAIL], [b"." * offset + EMAIL.text.encode() + b"." * 100])
 
 
+def test_a_dump_read_in_blocks_keeps_its_rows_whole_and_knows_their_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A dump of gigabytes is never in memory at once; a row on a seam must not be lost."""
+    monkeypatch.setattr("crm_integration_tests.leaks.bytea.BLOCK", 50)
+    row = b"8\t\\\\x" + EMAIL.text.encode().hex().encode() + b"\n"
+    hits = search_for([EMAIL], [_hex_bytea(_noise(20)) * 3 + row * 9])
+    assert {(hit.encoding, hit.where) for hit in hits} == {
+        ("plain in bytea", "bytes 0, table public.customers"),
+        ("hex", "bytes 0, table public.customers"),
+    }
+
+
 def test_nothing_is_found_in_noise() -> None:
     """Ciphertext, as bytes and as a dump shows it; and a phone's digits inside hex text."""
     phone = Needle("phone", "01134960123")

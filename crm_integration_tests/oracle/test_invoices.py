@@ -6,7 +6,7 @@ import ast
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,8 +20,7 @@ from crm_integration_tests.shared_data import SHARED
 
 def _book(path: Path, *rows: Row) -> Path:
     parquet: Any = import_module("pyarrow.parquet")  # Any: it comes without types
-    table: Any = book(*rows)
-    parquet.write_table(table, path)
+    parquet.write_table(cast(Any, book(*rows)), path)
     return path
 
 

@@ -120,8 +120,7 @@ budgets = Table(
     Column("platform", Text, primary_key=True),
     Column("account", LargeBinary, primary_key=True),
     Column("endpoint_class", Text, primary_key=True),
-    Column("tokens", Double, nullable=False),
-    Column("refilled_at", DateTime(timezone=True), nullable=False),
+    Column("starts", ARRAY(Double), nullable=False),
     Column("calls", BigInteger, nullable=False, server_default=text("0")),
     info={"shared": True},
 )

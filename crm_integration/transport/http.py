@@ -7,6 +7,7 @@ call the host it was made for.
 
 from __future__ import annotations
 
+import logging
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -14,6 +15,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from crm_integration.errors import BadInput, Permanent, Transient
+
+# At INFO httpx logs whole addresses, and OAuth 1.0a puts the consumer key into them.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 """Half of the shortest claim (ledger: 120 s) must be longer than one request."""

@@ -62,6 +62,12 @@ Index(
     postgresql_where=ledger.c.state.in_(("pending", "retry", "unknown", "in_flight", "parked")),
 )
 
+Index(
+    "ix_ledger_claim",
+    ledger.c.tenant_id,
+    ledger.c.claim_id,
+    postgresql_where=ledger.c.claim_id.is_not(None),
+)
 # Links name an object, not its type.
 Index("ix_ledger_object", ledger.c.tenant_id, ledger.c.connection_id, ledger.c.object_id)
 

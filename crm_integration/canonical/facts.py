@@ -58,9 +58,7 @@ def owners_of(scope: TenantScope, order_ids: Iterable[UUID]) -> set[UUID]:
     rows = scope.connection.execute(
         select(orders.c.customer_id)
         .distinct()
-        .where(
-            orders.c.tenant_id == scope.tenant, orders.c.order_id.in_(select(asked.c.order_id))
-        )
+        .where(orders.c.tenant_id == scope.tenant, orders.c.order_id.in_(select(asked.c.order_id)))
     )
     return {row.customer_id for row in rows}
 

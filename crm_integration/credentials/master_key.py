@@ -10,6 +10,7 @@ import base64
 import binascii
 import os
 from pathlib import Path
+from secrets import token_hex
 
 from crm_integration.errors import BadSetting
 from crm_integration.settings import Settings
@@ -61,9 +62,9 @@ def _read(path: Path) -> bytes:
 
 
 def _read_or_make(path: Path) -> bytes:
-    """Made with O_EXCL so that two first starts at once agree on one key."""
+    """Made under a name of its own and linked, so that two first starts agree on one key."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft = path.with_name(f"{path.name}.{token_hex(8)}")
     draft.touch(mode=0o600)
     draft.write_text(base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n", "ascii")
     try:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dagster import AssetSelection, define_asset_job
 
 from crm_integration.defs import canonical, crm_sync
-from crm_integration.defs.partitions import tenant_windows
 
 PURPOSE = "crm_integration/purpose"
 
 reconcile_all = define_asset_job(
     "reconcile_all",
     selection=AssetSelection.all(),
-    partitions_def=tenant_windows,
     description="List the last windows of every tenant again and bring their CRMs up to date.",
     tags={PURPOSE: "reconcile"},
 )
@@ -20,7 +18,6 @@ reconcile_all = define_asset_job(
 sync_one_tenant_now = define_asset_job(
     "sync_one_tenant_now",
     selection=AssetSelection.all(),
-    partitions_def=tenant_windows,
     description="Take one tenant the whole way, now. Choose the tenant and a window.",
     tags={PURPOSE: "live", "dagster/priority": "10"},
 )
@@ -28,7 +25,6 @@ sync_one_tenant_now = define_asset_job(
 replay_a_window = define_asset_job(
     "replay_a_window",
     selection=AssetSelection.groups(canonical.GROUP, crm_sync.GROUP),
-    partitions_def=tenant_windows,
     description=(
         "Derive a window again from its raw records and send what differs. The store is not "
         "asked; over unchanged data no call is made to the CRM."
@@ -39,7 +35,6 @@ replay_a_window = define_asset_job(
 send_to_crm = define_asset_job(
     "send_to_crm",
     selection=AssetSelection.groups(crm_sync.GROUP),
-    partitions_def=tenant_windows,
     description="Send what the ledger has due. Writes nothing while a hold is open.",
     tags={PURPOSE: "reconcile"},
 )

@@ -50,7 +50,7 @@ def customer_data_path(context: AssetExecutionContext, house: HouseResource) -> 
             tenant,
             windows,
             selection,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             progress=_Told(context),
         )
         report_run(context, opened, report, windows, selection)

@@ -70,9 +70,9 @@ def put(
         )
     )
     connection.execute(
-        insert(webhook_queue).values(
-            lane=lane_of(keys.tenant), drop_id=drop_id, tenant_id=keys.tenant
-        )
+        insert(webhook_queue)
+        .inline()  # no RETURNING: this role may not read
+        .values(lane=lane_of(keys.tenant), drop_id=drop_id, tenant_id=keys.tenant)
     )
     return drop_id
 

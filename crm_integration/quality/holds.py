@@ -115,7 +115,9 @@ def open_holds(scope: TenantScope) -> dict[str, tuple[Hold, ...]]:
     return found
 
 
-def none_open(tenant_id: ColumnElement[str], object_type: ColumnElement[str]) -> ColumnElement[bool]:
+def none_open(
+    tenant_id: ColumnElement[str], object_type: ColumnElement[str]
+) -> ColumnElement[bool]:
     """True for rows of a tenant's object type that no hold stops; for use in a larger query."""
     return ~(
         select(holds.c.hold_id)

@@ -202,7 +202,7 @@ def _parsed_leniently(payload: bytes) -> Any:
     """Lone surrogates are refused by orjson, and sent by real shops."""
     try:
         return json.loads(payload.decode("utf-8", "surrogateescape"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable(
             "not_json", field="$", fix="look at the raw record; the store must send JSON"
         ) from error

@@ -8,7 +8,7 @@ again).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,6 @@ from uuid import UUID, uuid4
 
 import orjson
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.crms._contract import FieldValue
 from crm_integration.quality.holds import none_open
@@ -28,7 +27,7 @@ from crm_integration.tenancy.scope import TenantScope
 CLAIM_SECONDS = 120
 """More than twice the longest request (transport/http.py: 30 s)."""
 
-_TABLE = "ledger"
+TABLE = "ledger"
 
 
 @dataclass(frozen=True)
@@ -53,28 +52,6 @@ class Desired:
         raw = orjson.loads(encoded)
         links = tuple((object_type, UUID(identifier)) for object_type, identifier in raw["links"])
         return cls(raw["fields"], raw["match"], links)
-
-
-@dataclass(frozen=True)
-class Wish:
-    """One object's desired state with its trace."""
-
-    object_id: UUID
-    desired: Desired
-    source_time: datetime
-    raw_id: int
-    rules_version: str
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a batch of wishes has in common."""
-
-    connection_id: str
-    object_type: str
-    mapping_id: str
-    mapping_digest: str
-    run_id: str
 
 
 @dataclass(frozen=True)
@@ -103,65 +80,6 @@ class Settled:
     associated: tuple[UUID, ...] = ()
 
 
-def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
-    """Write what is desired. Equal to what stands: only the trace is brought up to date."""
-    names = (
-        *("tenant_id", "connection_id", "object_type", "object_id", "state", "desired"),
-        *("desired_digest", "source_time", "raw_id", "mapping_id", "mapping_digest"),
-        *("rules_version", "run_id", "needs"),
-    )
-    staged = stage(
-        scope.connection, ledger, names, (_wish_row(scope, origin, one) for one in wishes)
-    )
-    statement = insert(ledger).from_select(names, select(*(staged.c[name] for name in names)))
-    new = statement.excluded
-    differs = ledger.c.desired_digest != new.desired_digest
-    state = ledger.c.state
-    returns = state == State.skipped.value  # such as a merged customer that came apart again
-    traced = ("source_time", "raw_id", "mapping_id", "mapping_digest", "rules_version", "run_id")
-    scope.connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(ledger.primary_key.columns),
-            set_={
-                **{name: new[name] for name in traced},
-                "desired": case((differs, new.desired), else_=ledger.c.desired),
-                "desired_digest": new.desired_digest,
-                "needs": new.needs,
-                "desired_at": case((differs, func.now()), else_=ledger.c.desired_at),
-                "state": case((or_(returns, and_(differs, _moves_on())), "pending"), else_=state),
-                "tries": case((differs, 0), else_=ledger.c.tries),
-                "next_try_at": case((differs, func.now()), else_=ledger.c.next_try_at),
-            },
-        )
-    )
-
-
-def _moves_on() -> ColumnElement[bool]:
-    """A newer desire makes a row pending, unless it is being sent or must be looked at first."""
-    return ledger.c.state.not_in((State.in_flight, State.unknown, State.held))
-
-
-def _wish_row(scope: TenantScope, origin: Origin, one: Wish) -> tuple[Any, ...]:
-    encoded = one.desired.encoded()
-    row = row_name(origin.connection_id, origin.object_type, one.object_id)
-    return (
-        scope.tenant,
-        origin.connection_id,
-        origin.object_type,
-        one.object_id,
-        State.pending.value,
-        scope.keys.seal(_TABLE, row, encoded),
-        scope.keys.digest("desired", encoded),
-        one.source_time,
-        one.raw_id,
-        origin.mapping_id,
-        origin.mapping_digest,
-        one.rules_version,
-        origin.run_id,
-        [identifier for _, identifier in one.desired.links],
-    )
-
-
 def row_name(connection_id: str, object_type: str, object_id: UUID) -> str:
     """What sealed bytes of a ledger row, a binding or an attempt are bound to."""
     return f"{connection_id}/{object_type}/{object_id}"
@@ -185,18 +103,20 @@ def claim(
     """Take up to `limit` due rows for sending; others skip them until the claim expires."""
     check(State.retry, State.pending)
     check(State.pending, State.in_flight)
-    chosen: Select[Any] = (
+    wanted: Select[Any] = (
         select(ledger.c.object_id)
         .where(*_rows(scope, connection_id, object_type), due(rules_version))
         .order_by(ledger.c.next_try_at, ledger.c.object_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    # As a plain sub-select it may be run once per row of the ledger: the limit would not hold.
+    chosen = wanted.cte("chosen").prefix_with("MATERIALIZED")
     claim_id = uuid4()
     expiry = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, CLAIM_SECONDS)
     rows = scope.connection.execute(
         update(ledger)
-        .where(*_rows(scope, connection_id, object_type), ledger.c.object_id.in_(chosen))
+        .where(*_rows(scope, connection_id, object_type), ledger.c.object_id == chosen.c.object_id)
         .values(
             state=State.in_flight.value,
             sending=ledger.c.desired,
@@ -223,7 +143,7 @@ def claim(
             claim_id=claim_id,
             desired=Desired.decoded(
                 scope.keys.open(
-                    _TABLE, row_name(connection_id, object_type, row.object_id), row.sending
+                    TABLE, row_name(connection_id, object_type, row.object_id), row.sending
                 )
             ),
             source_time=row.source_time,

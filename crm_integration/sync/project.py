@@ -24,9 +24,10 @@ from crm_integration.storage.tables.canonical import customers
 from crm_integration.storage.tables.quality import quarantine
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.storage.tables.tenancy import mapping_versions
-from crm_integration.sync.ledger import Desired, Origin, Wish, move, wish
+from crm_integration.sync.ledger import Desired, move
 from crm_integration.sync.transitions import State
 from crm_integration.sync.views import VIEWS, Projectable
+from crm_integration.sync.wishes import Origin, Wish, wish
 from crm_integration.tenancy.scope import Tenancy, TenantScope
 
 CHUNK = 1_000

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -46,22 +46,31 @@ def save_connection(
 ) -> None:
     """Keep a connection and its secrets, replacing an earlier state of the same connection.
 
-    Raises BadInput when the account belongs to another tenant or another connection.
+    Raises BadInput when the account belongs to another tenant or another connection, and when
+    this connection was made for another account: all that is bound under it is that one's.
     """
     values = {name: getattr(connection, name) for name in _COLUMNS}
     statement = insert(connections).values(tenant_id=scope.tenant, **values)
     try:
-        scope.connection.execute(
+        saved = scope.connection.scalar(
             statement.on_conflict_do_update(
                 index_elements=[connections.c.tenant_id, connections.c.connection_id],
                 set_={name: statement.excluded[name] for name in _COLUMNS[1:]},
-            )
+                where=and_(
+                    *(connections.c[name] == statement.excluded[name] for name in _IDENTITY)
+                ),
+            ).returning(connections.c.connection_id)
         )
     except IntegrityError as error:
         raise BadInput(
             f"this {connection.platform} account is connected already: one account belongs to "
             "one tenant; disconnect it there first"
         ) from error
+    if saved is None:
+        raise BadInput(
+            f"connection {connection.connection_id} was made for another account: make a new "
+            "connection for this one"
+        )
     vault.store_secrets(scope, connection.connection_id, secrets)
     trail.record(
         scope,
@@ -90,6 +99,7 @@ def crm_connection(scope: TenantScope) -> StoredConnection:
     return found[0]
 
 
+_IDENTITY = ("side", "platform", "account_id")
 _COLUMNS = (
     "connection_id",
     "side",

@@ -6,6 +6,7 @@ in production.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from crm_integration.intake.extract import extract, open_store
 from crm_integration.mapping.tenant_file import compiled_mappings, tenant_config
 from crm_integration.quality.rules import rules_version
+from crm_integration.sandbox.faults import FaultPlan, FaultRule
 from crm_integration.sandbox.server import CrmAccess, Sandbox, ShopAccess
 from crm_integration.storage.engine import engine_for
 from crm_integration.storage.sealing import MasterKey
@@ -39,14 +41,25 @@ def small_path(urls: DatabaseUrls, *, tenant: str, master: MasterKey) -> list[Ne
         shop, crm = sandbox.shops[tenant], sandbox.crms[tenant]
         found = needles_of_shop(shop.base_url, shop.consumer_key, shop.consumer_secret)
         found |= needles_of_crm(crm.base_url, crm.token)
+        sandbox.set_faults(f"crm:{tenant}", _quoting_refusal(found))
         _connect(tenancy, tenant, shop, crm)
         _extract_and_derive(tenancy, tenant)
         config = tenant_config(_MAPPINGS, tenant)
         compiled = compiled_mappings(_MAPPINGS, config)
-        sync_crm(
-            engines, tenant, compiled, rules_version(config.rules), tuple(compiled), run_id="leaks"
-        )
+        version = rules_version(config.rules)
+        ran = sync_crm(engines, tenant, compiled, version, tuple(compiled), run_id="leaks")
+        assert ran.sent["contact"].failed == 1  # the refused one; else nothing quoted anyone
     return sorted(found, key=lambda needle: (needle.kind, needle.text))
+
+
+def _quoting_refusal(known: Iterable[Needle]) -> FaultPlan:
+    """The CRM refuses one contact and, as vendors do, quotes the value it did not like."""
+    email = min(one.text for one in known if one.kind == "e-mail" and one.text.islower())
+    message = f"Property values were not valid: Email address {email} is invalid"
+    refusal = FaultRule(
+        "partial", path="contacts/batch/upsert", count=0, records=(email,), message=message
+    )
+    return FaultPlan((refusal,))
 
 
 def _connect(tenancy: Tenancy, tenant: str, shop: ShopAccess, crm: CrmAccess) -> None:

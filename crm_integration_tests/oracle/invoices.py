@@ -2,7 +2,7 @@
 
 Prevents the failure where the connector and the emulator share one mistake about an invoice and
 agree with each other: this one is written from the rules alone and imports nothing of the
-package. The rules: issue 1, "How an invoice file reads".
+package. A numeric invoice is an order, C a refund; see each method.
 """
 
 from __future__ import annotations

@@ -1,0 +1,103 @@
+"""Wishes: what each CRM object should hold, written into the ledger.
+
+Prevents a newer version from being lost while an older one is in flight, and a write for a
+desire that did not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_integration.storage.bulk import stage
+from crm_integration.storage.tables.sync import ledger
+from crm_integration.sync.ledger import TABLE, Desired, row_name
+from crm_integration.sync.transitions import State
+from crm_integration.tenancy.scope import TenantScope
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One object's desired state with its trace."""
+
+    object_id: UUID
+    desired: Desired
+    source_time: datetime
+    raw_id: int
+    rules_version: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a batch of wishes has in common."""
+
+    connection_id: str
+    object_type: str
+    mapping_id: str
+    mapping_digest: str
+    run_id: str
+
+
+def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
+    """Write what is desired. Equal to what stands: only the trace is brought up to date."""
+    names = (
+        *("tenant_id", "connection_id", "object_type", "object_id", "state", "desired"),
+        *("desired_digest", "source_time", "raw_id", "mapping_id", "mapping_digest"),
+        *("rules_version", "run_id", "needs"),
+    )
+    staged = stage(
+        scope.connection, ledger, names, (_wish_row(scope, origin, one) for one in wishes)
+    )
+    statement = insert(ledger).from_select(names, select(*(staged.c[name] for name in names)))
+    new = statement.excluded
+    differs = ledger.c.desired_digest != new.desired_digest
+    state = ledger.c.state
+    returns = state == State.skipped.value  # such as a merged customer that came apart again
+    traced = ("source_time", "raw_id", "mapping_id", "mapping_digest", "rules_version", "run_id")
+    scope.connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(ledger.primary_key.columns),
+            set_={
+                **{name: new[name] for name in traced},
+                "desired": case((differs, new.desired), else_=ledger.c.desired),
+                "desired_digest": new.desired_digest,
+                "needs": new.needs,
+                "desired_at": case((differs, func.now()), else_=ledger.c.desired_at),
+                "state": case((or_(returns, and_(differs, _moves_on())), "pending"), else_=state),
+                "tries": case((differs, 0), else_=ledger.c.tries),
+                "next_try_at": case((differs, func.now()), else_=ledger.c.next_try_at),
+            },
+        )
+    )
+
+
+def _moves_on() -> ColumnElement[bool]:
+    """A newer desire makes a row pending, unless it is being sent or must be looked at first."""
+    return ledger.c.state.not_in((State.in_flight, State.unknown, State.held))
+
+
+def _wish_row(scope: TenantScope, origin: Origin, one: Wish) -> tuple[Any, ...]:
+    encoded = one.desired.encoded()
+    row = row_name(origin.connection_id, origin.object_type, one.object_id)
+    return (
+        scope.tenant,
+        origin.connection_id,
+        origin.object_type,
+        one.object_id,
+        State.pending.value,
+        scope.keys.seal(TABLE, row, encoded),
+        scope.keys.digest("desired", encoded),
+        one.source_time,
+        one.raw_id,
+        origin.mapping_id,
+        origin.mapping_digest,
+        one.rules_version,
+        origin.run_id,
+        [identifier for _, identifier in one.desired.links],
+    )

@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import pytest
+
+from crm_integration.sync import crm_run
+
+
+@pytest.fixture(autouse=True)
+def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run waits a moment, not ten seconds, for rows that are due shortly after."""
+    monkeypatch.setattr(crm_run, "RETRY_PAUSE", 0.05)

@@ -1,0 +1,373 @@
+"""Dispatch against an account that fails as real ones do: one record each, nothing lost."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from crm_integration.credentials import vault
+from crm_integration.errors import NotFound
+from crm_integration.quality.holds import open_hold, release
+from crm_integration.sandbox.faults import FaultRule
+from crm_integration.sync.waiting import AMBIGUOUS
+from crm_integration.tenancy.connections import save_connection
+from crm_integration_tests.house import Tenant, account, at, order
+from crm_integration_tests.served import writes
+
+UPSERT = "contacts/batch/upsert"
+
+
+def _people(tenant: Tenant, count: int) -> None:
+    tenant.keep(*(account(n, at(n), f"p{n}@example.com") for n in range(1, count + 1)))
+    tenant.derive()
+
+
+def _synced(tenant: Tenant, object_type: str = "contact") -> bool:
+    return {state for state, _ in tenant.state(object_type)} == {"synced"}
+
+
+def test_an_answer_that_is_lost_after_the_write_leaves_one_record(tenant: Tenant) -> None:
+    """A retry after a dropped answer made the second contact, in every create-only writer."""
+    _people(tenant, 3)
+    tenant.portal.follow(FaultRule("commit_then_drop", "POST", UPSERT))
+    tenant.sync("contact")
+    tenant.sync("contact")
+    assert len(tenant.portal.records("contact")) == 3
+    assert _synced(tenant)
+    tenant.portal.calls.clear()
+    assert tenant.sync("contact").calls == 0
+
+
+def test_a_record_whose_answer_was_lost_still_follows_the_store(tenant: Tenant) -> None:
+    """Found again by our key it was taken for sales' own: its name never changed any more."""
+    tenant.keep(account(1, at(0), "ada@example.com", first_name="Ada"))
+    tenant.derive()
+    tenant.portal.follow(FaultRule("commit_then_drop", "POST", UPSERT))
+    tenant.sync("contact")
+    tenant.sync("contact")
+    tenant.keep(account(1, at(5), "ada@example.com", first_name="Adele"))
+    tenant.derive()
+    tenant.sync("contact")
+    assert tenant.portal.one("contact")["firstname"] == "Adele"
+
+
+def test_of_a_partly_refused_batch_only_the_refused_record_is_dead(tenant: Tenant) -> None:
+    """A 207 taken as success lost the bad record; taken as failure it resent the good ones."""
+    _people(tenant, 5)
+    tenant.portal.follow(FaultRule("partial", "POST", UPSERT, records=("p3@example.com",), count=0))
+    tenant.sync("contact")
+    assert sorted(state for state, _ in tenant.state("contact")) == ["dead"] + ["synced"] * 4
+    tenant.portal.calls.clear()
+    tenant.sync("contact")
+    assert not tenant.portal.calls, "what was written is sent again"
+    sent = tenant.rows("select object_id, count(*) as n from attempts group by 1")
+    assert {row.n for row in sent} == {1}
+
+
+def test_a_conflict_for_the_whole_batch_costs_no_neighbour(tenant: Tenant) -> None:
+    """A 409 for one record failed all 100; every later load of them, too."""
+    _people(tenant, 6)
+    tenant.portal.follow(FaultRule("conflict", "POST", UPSERT))
+    tenant.sync("contact")
+    tenant.hurry()
+    tenant.sync("contact")
+    assert len(tenant.portal.records("contact")) == 6
+    assert _synced(tenant)
+
+
+def test_too_many_calls_are_taken_up_again_not_before_the_crm_allows_it(tenant: Tenant) -> None:
+    """A Retry-After that is ignored lengthens the ban for every tenant on the account."""
+    _people(tenant, 3)
+    tenant.portal.follow(FaultRule("status", "POST", UPSERT, status=429, retry_after=30))
+    tenant.sync("contact")
+    assert {state for state, _ in tenant.state("contact")} == {"retry"}
+    wait = tenant.value("select min(next_try_at - now()) from ledger")
+    assert 25 < wait.total_seconds()
+    tenant.portal.calls.clear()
+    tenant.sync("contact")
+    assert not tenant.portal.calls
+    tenant.hurry()
+    tenant.sync("contact")
+    assert _synced(tenant)
+    assert len(tenant.portal.records("contact")) == 3
+
+
+def test_an_outage_costs_time_and_no_record(tenant: Tenant) -> None:
+    """Measured at a peer: 250 of 500 delivered, and none of the next 20."""
+    _people(tenant, 3)
+    tenant.portal.follow(FaultRule("status", "POST", "/crm/v3/objects", status=503, count=0))
+    tenant.sync("contact")
+    assert tenant.portal.records("contact") == {}
+    tenant.portal.follow()
+    for _ in range(2):
+        tenant.hurry()
+        tenant.sync("contact")
+    assert _synced(tenant)
+    assert len(tenant.portal.records("contact")) == 3
+
+
+def test_a_revoked_token_loses_nothing(tenant: Tenant) -> None:
+    """A night without a token became a night of dead letters."""
+    _people(tenant, 3)
+    tenant.portal.follow(FaultRule("revoke", count=0))
+    run = tenant.sync("contact")
+    assert run.problem and run.problem.startswith("NeedsReconnect")
+    assert {state for state, _ in tenant.state("contact")} <= {"pending", "retry"}
+    tenant.portal.follow()
+    tenant.hurry()
+    tenant.sync("contact")
+    assert _synced(tenant)
+
+
+def test_a_token_revoked_in_mid_run_loses_nothing(tenant: Tenant) -> None:
+    """Reading still worked, the write did not: the claimed rows must come back."""
+    _people(tenant, 3)
+    tenant.portal.follow(FaultRule("revoke", "POST", UPSERT, count=0))
+    assert tenant.sync("contact").problem
+    assert {state for state, _ in tenant.state("contact")} == {"retry"}
+    tenant.portal.follow()
+    tenant.hurry()
+    tenant.sync("contact")
+    assert _synced(tenant)
+
+
+def test_a_token_of_another_account_writes_nothing(tenant: Tenant, neighbour: Tenant) -> None:
+    """An agency picked the wrong portal: one merchant's customers went to another."""
+    _people(tenant, 3)
+    crm = neighbour.crm
+    with tenant.scope() as scope:
+        vault.store_secrets(scope, "crm", {"access_token": neighbour.portal.token})
+        scope.connection.exec_driver_sql(
+            "update connections set base_url = %s where side = 'crm'", (crm.base_url,)
+        )
+    run = tenant.sync("contact")
+    assert run.problem == "NeedsReconnect other_account"
+    assert neighbour.portal.records("contact") == {}
+    assert writes(neighbour.portal.calls) == 0
+
+
+def test_an_adopted_contact_keeps_what_sales_wrote(tenant: Tenant) -> None:
+    """The store's spelling trampled nicknames, phones and stages that sales had entered."""
+    before = tenant.portal.enter(
+        email="ADA@EXAMPLE.COM", firstname="Addie", jobtitle="Head of Buying",
+        lifecyclestage="evangelist",
+    )  # fmt: skip
+    tenant.keep(account(1, at(0), "Ada@example.com"))
+    tenant.keep(order(7, at(1), customer_id=1))
+    tenant.derive()
+    run = tenant.sync()
+    assert (run.sent["contact"].adopted, run.sent["contact"].created) == (1, 0)
+    contact = tenant.portal.one("contact")
+    assert contact["hs_object_id"] == str(before.id)
+    kept = {name: contact[name] for name in ("firstname", "jobtitle", "lifecyclestage")}
+    assert kept == {
+        "firstname": "Addie", "jobtitle": "Head of Buying", "lifecyclestage": "evangelist",
+    }  # fmt: skip
+    assert contact["lastname"] == "Account", "what was empty is filled"
+    assert contact["ci_orders_count"] == "1"
+    (order_id,) = tenant.portal.records("order")
+    assert tenant.portal.linked("order", order_id, "contact") == {before.id}
+
+
+def test_a_contact_that_is_there_twice_waits_for_a_person_and_its_order_does_not(
+    tenant: Tenant,
+) -> None:
+    """One of two was picked at random; or the order was not written at all."""
+    first = tenant.portal.enter(email="ada@example.com", firstname="Addie")
+    second = tenant.portal.enter(email="ada@example.com", firstname="A.")
+    tenant.keep(account(1, at(0), "ada@example.com"), order(7, at(1), customer_id=1))
+    tenant.derive()
+    assert tenant.sync().sent["contact"].ambiguous == 1
+    assert tenant.state("contact") == [("parked", AMBIGUOUS)]
+    assert tenant.portal.records("contact")[first.id]["firstname"] == "Addie"
+    (order_id,) = tenant.portal.records("order")
+    assert _synced(tenant, "order")
+    assert tenant.portal.linked("order", order_id, "contact") == set()
+
+    tenant.portal.state.archive("contacts", second)  # a person merges the two
+    tenant.keep(order(8, at(9), customer_id=1))
+    tenant.derive()
+    tenant.sync()
+    assert _synced(tenant)
+    for one in tenant.portal.records("order"):
+        assert tenant.portal.linked("order", one, "contact") == {first.id}
+
+
+def test_what_sales_change_in_a_filled_field_is_theirs(tenant: Tenant) -> None:
+    """Each store edit of an address wrote the old name back over the corrected one."""
+    tenant.keep(account(1, at(0), "ada@example.com", first_name="Ada"))
+    tenant.derive()
+    tenant.sync("contact")
+    (contact_id,) = tenant.portal.records("contact")
+    tenant.portal.edit("contact", contact_id, firstname="Lady Ada")
+    tenant.keep(account(1, at(5), "ada@example.com", first_name="Augusta", last_name="King"))
+    tenant.derive()
+    tenant.sync("contact")
+    contact = tenant.portal.one("contact")
+    assert (contact["firstname"], contact["lastname"]) == ("Lady Ada", "King")
+
+
+def test_an_order_field_that_a_person_changed_is_the_stores_again(tenant: Tenant) -> None:
+    """An order is the store's alone: with the next change there it is set right."""
+    tenant.keep(order(7, at(0)))
+    tenant.derive()
+    tenant.sync()
+    (order_id,) = tenant.portal.records("order")
+    tenant.portal.edit("order", order_id, hs_total_price="1")
+    tenant.keep(order(7, at(5), status="completed"))
+    tenant.derive()
+    tenant.sync()
+    assert tenant.portal.one("order")["hs_total_price"] == "10"
+
+
+def test_a_record_deleted_in_the_crm_is_made_again_once(tenant: Tenant) -> None:
+    """An update of a record that is gone was a permanent error for ever."""
+    tenant.keep(account(1, at(0), "ada@example.com"))
+    tenant.derive()
+    tenant.sync("contact")
+    (record,) = tenant.portal.state.records("contacts")
+    tenant.portal.state.archive("contacts", record)
+    tenant.keep(account(1, at(5), "ada@example.com", last_name="King"))
+    tenant.derive()
+    tenant.sync("contact")
+    assert tenant.portal.one("contact")["lastname"] == "King"
+    assert _synced(tenant)
+
+
+def test_people_who_share_a_mailbox_all_become_contacts(tenant: Tenant) -> None:
+    """A CRM's e-mail is unique: of six on info@ five were refused, and the run broke off."""
+    for number in range(1, 7):
+        tenant.keep(order(number, at(number), email="info@example.com", first_name=f"P{number}"))
+    tenant.derive()
+    run = tenant.sync()
+    assert run.problem is None
+    names = sorted(one["firstname"] for one in tenant.portal.records("contact").values())
+    assert names == [f"P{number}" for number in range(1, 7)]
+    for one in tenant.portal.records("order"):
+        assert len(tenant.portal.linked("order", one, "contact")) == 1
+
+
+def test_a_contact_that_belongs_to_another_customer_parks_one_row_and_stops_none(
+    tenant: Tenant,
+) -> None:
+    """Two objects on one record overwrite each other for ever; and a clash in a batch must not
+    undo the batch."""
+    tenant.keep(*(account(n, at(n), f"p{n}@example.com") for n in range(1, 4)))
+    tenant.derive()
+    tenant.sync("contact")
+    (held,) = (r for r, p in tenant.portal.records("contact").items() if p["email"][:2] == "p1")
+    tenant.portal.edit("contact", held, email="late@example.com")
+    tenant.keep(account(8, at(8), "late@example.com"), account(9, at(9), "p9@example.com"))
+    tenant.derive()
+    run = tenant.sync("contact")
+    assert run.problem is None
+    assert sorted(state for state, _ in tenant.state("contact")) == ["parked"] + ["synced"] * 4
+    assert len(tenant.portal.records("contact")) == 4
+
+
+def test_while_a_hold_is_open_a_run_of_the_crm_stage_alone_writes_nothing(
+    tenant: Tenant,
+) -> None:
+    """The check failed, somebody re-ran only the sync, and the bad day was written."""
+    tenant.keep(account(1, at(0), "ada@example.com"), order(7, at(1), customer_id=1))
+    tenant.derive()
+    with tenant.scope() as scope:
+        open_hold(scope, "order", "volume", "too many", "look", 1)
+    run = tenant.sync("order")
+    assert run.holds == ("order",)
+    assert (run.calls, dict(tenant.portal.calls)) == (0, {})
+    assert {state for state, _ in tenant.state("order")} == {"held"}
+    tenant.sync()
+    assert tenant.portal.records("order") == {}
+    assert len(tenant.portal.records("contact")) == 1, "other object types go on"
+    with tenant.scope() as scope:
+        assert release(scope, "order", None, by="test") == 1
+    tenant.sync()
+    assert len(tenant.portal.records("order")) == 1
+    assert _synced(tenant, "order")
+
+
+def test_rows_of_an_old_rules_version_are_not_written_and_not_waited_for(
+    tenant: Tenant,
+) -> None:
+    """They become due when they were judged by the rules that count now."""
+    _people(tenant, 2)
+    began = time.monotonic()
+    run = tenant.sync("contact", version="newer")
+    assert (run.calls, tenant.portal.records("contact")) == (0, {})
+    assert time.monotonic() - began < 2
+    tenant.sync("contact")
+    assert len(tenant.portal.records("contact")) == 2
+
+
+def test_a_desire_under_old_rules_is_not_written_either(tenant: Tenant) -> None:
+    """The ledger's own row is asked for its version, not only the canonical one."""
+    _people(tenant, 1)
+    tenant.portal.follow(FaultRule("revoke", count=0))
+    tenant.sync("contact")
+    tenant.portal.follow()
+    tenant.hurry()
+    tenant.portal.calls.clear()
+    assert tenant.sync("contact", version="newer").calls == 0
+    assert not tenant.portal.calls
+
+
+def test_one_tenants_crm_outage_leaves_its_neighbour_alone(
+    tenant: Tenant, neighbour: Tenant
+) -> None:
+    """One account's dead token stopped the nightly run for everybody."""
+    _people(tenant, 1)
+    _people(neighbour, 1)
+    tenant.portal.follow(FaultRule("revoke", count=0))
+    assert tenant.sync("contact").problem
+    assert neighbour.sync("contact").problem is None
+    assert len(neighbour.portal.records("contact")) == 1
+
+
+def test_a_tenant_without_a_crm_is_told_so(tenant: Tenant) -> None:
+    """A clear error in place of a silent green run."""
+    with tenant.scope() as scope:
+        scope.connection.exec_driver_sql("delete from credentials where connection_id = 'crm'")
+        scope.connection.exec_driver_sql("delete from connections where side = 'crm'")
+    with pytest.raises(NotFound, match="no CRM"):
+        tenant.sync()
+
+
+def test_a_second_store_account_in_place_of_the_first_is_refused(
+    tenant: Tenant, neighbour: Tenant
+) -> None:
+    """Bindings of one portal under the token of another write over strangers' records."""
+    from dataclasses import replace
+
+    from crm_integration.errors import BadInput
+
+    other = replace(tenant.crm, account_id="99")
+    with pytest.raises(BadInput, match="another account"), tenant.scope() as scope:
+        save_connection(scope, other, {"access_token": "pat-other"}, actor="test")
+    with pytest.raises(BadInput, match="connected already"), tenant.scope() as scope:
+        taken = replace(neighbour.crm, connection_id="crm2")
+        save_connection(scope, taken, {"access_token": "pat-other"}, actor="test")
+
+
+def test_a_row_that_a_mapping_refused_is_mapped_again_when_the_mapping_is_right(
+    tenant: Tenant,
+) -> None:
+    """Refused once, a record had no ledger row by which a later version could find it."""
+    from dataclasses import replace
+
+    tenant.keep(account(1, at(0), "ada@example.com"))
+    tenant.derive()
+    right = tenant.house.mappings["contact"]
+    name = replace(right.fields["phone"], required=True)
+    strict = replace(right, digest="strict", fields={**right.fields, "phone": name})
+    tenant.house.mappings["contact"] = strict
+    try:
+        assert tenant.sync("contact").projected.refused == {"contact": 1}
+    finally:
+        tenant.house.mappings["contact"] = right
+    assert tenant.sync("contact").projected.wishes == {"contact": 1}
+    assert len(tenant.portal.records("contact")) == 1
+    assert tenant.value("select count(*) from quarantine where released_at is null") == 0
+
+

@@ -49,8 +49,9 @@ def demo(
         raise BadInput("--from chooses days of an order book: give one with --orders FILE")
     began = time.monotonic()
     first_day = None if start is None else start.date()
-    first, last = _span(orders, first_day, days)
-    months = (last - first).days > MOST_DAYS
+    spans = _spans(orders, first_day, days)
+    first = min(span[0] for span in spans)
+    months = (max(span[1] for span in spans) - first).days > MOST_DAYS
     settings = use_embedded(
         DATABASE,
         start_day=(first.replace(day=1) if months else first).isoformat(),
@@ -67,7 +68,7 @@ def demo(
         from crm_integration.cli.demo_run import Demo
 
         with Watcher(console) as watcher:
-            result = Demo(sandbox, watcher).run(orders or [], first_day, days, (first, last))
+            result = Demo(sandbox, watcher).run(orders or [], first_day, days, spans)
         document = {**asdict(result), "seconds": round(time.monotonic() - began, 1)}
         if as_json:
             print(json.dumps(document), flush=True)
@@ -82,19 +83,23 @@ def demo(
         raise typer.Exit(1)
 
 
-def _span(orders: list[Path] | None, first_day: date | None, days: int | None) -> tuple[date, date]:
-    """First and last day of what is to be loaded. Raises BadInvoiceFile."""
+def _spans(
+    orders: list[Path] | None, first_day: date | None, days: int | None
+) -> list[tuple[date, date]]:
+    """First and last day of what each order book brings. Raises BadInvoiceFile."""
     from crm_integration.sandbox.generator import LAST_DAY
     from crm_integration.sandbox.invoice_rows import days_of
 
     if not orders:
-        return LAST_DAY - timedelta(days=13), LAST_DAY
-    bounds = [days_of(path) for path in orders]
-    first = first_day or min(found[0] for found in bounds)
-    last = max(found[1] for found in bounds)
-    if days is not None:
-        last = min(last, first + timedelta(days=days))
-    return first, max(first, last)
+        return [(LAST_DAY - timedelta(days=13), LAST_DAY)]
+    spans: list[tuple[date, date]] = []
+    for path in orders:
+        first, last = days_of(path)
+        first = first_day or first
+        if days is not None:
+            last = min(last, first + timedelta(days=days))
+        spans.append((first, max(first, last)))
+    return spans
 
 
 def _show_ui(dagster_home: Path, port: int, document: dict[str, object]) -> None:

@@ -29,6 +29,8 @@ from crm_integration.sync.window_counts import raw_counts
 from crm_integration.tenancy.tenants import create_tenant
 
 STORE, CRM = "woocommerce", "hubspot"
+PLAN = {"all": {"calls": 190, "seconds": 10}}
+"""What the emulated accounts' plan allows."""
 TENANT_START = date(2000, 1, 1)
 
 
@@ -57,18 +59,20 @@ class Demo:
         orders: Sequence[Path],
         first_day: date | None,
         days: int | None,
-        span: tuple[date, date],
+        spans: Sequence[tuple[date, date]],
     ) -> DemoResult:
         """All steps. Raises BadInvoiceFile before anything was filled."""
         with instance_at(get_settings().home / "dagster-demo") as instance:
-            for number, book in enumerate(orders or [None], start=1):
+            for number, (book, span) in enumerate(
+                zip(orders or [None], spans, strict=True), start=1
+            ):
                 self._watcher.say(f"filling the shops ({book.name if book else 'generated'})")
                 self._sandbox.load(book, first_day=first_day, days=days)
                 if number == 1:
                     self._connect()
                     add_tenants(instance, self._tenants)
                 self._sync(instance, span)
-            self._replay(instance, span)
+            self._replay(instance, spans[-1])
         self._read_back()
         return self._result
 
@@ -155,7 +159,9 @@ def connect_tenant(house: House, tenant: str, shop: ShopAccess, crm: CrmAccess) 
         actor="demo",
     )
     secrets = {"access_token": crm.token}
-    connect_crm(house, tenant, "crm", CRM, crm.base_url, secrets, actor="demo")
+    connect_crm(
+        house, tenant, "crm", CRM, crm.base_url, secrets, actor="demo", settings={"budgets": PLAN}
+    )
 
 
 def _tenant_row(tenant: str, seen: Overview, records: dict[str, int], calls: int) -> dict[str, Any]:

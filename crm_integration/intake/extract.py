@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.credentials import vault
 from crm_integration.errors import NeedsReconnect, RemoteError
-from crm_integration.intake.raw_reading import missing_parents
+from crm_integration.intake.raw_reading import missing_parents, still_doubtful
 from crm_integration.intake.raw_records import Kept, Observation, keep
 from crm_integration.storage.tables.intake import cursors
 from crm_integration.stores._contract import (
@@ -149,7 +149,12 @@ def _settle(
 ) -> Extracted:
     """Direct reads: of objects with one source time and two contents, and of unknown parents."""
     doubtful = [source_id for _, source_id in done.kept.doubtful]
-    kept = done.kept + fetch(tenancy, store, object_type, doubtful, run_id=run_id)
+    if done.resumed:  # what the killed run had found doubtful, nobody remembers
+        with tenancy.scope(store.tenant) as scope:
+            place = (store.connection.connection_id, object_type)
+            doubtful += still_doubtful(scope, *place, within=RESUMABLE)
+    wanted = list(dict.fromkeys(doubtful))
+    kept = done.kept + fetch(tenancy, store, object_type, wanted, run_id=run_id)
     parent_type = store.connector.manifest.parents.get(object_type)
     if parent_type is not None:
         with tenancy.scope(store.tenant) as scope:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import FromClause, Table, and_, lateral, or_, select, true
+from sqlalchemy import FromClause, Table, and_, func, lateral, or_, select, true
 
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.tenancy.scope import TenantScope
+
+_DIRECT = 3
+"""Observation.direct of raw_records.py."""
 
 
 @dataclass(frozen=True)
@@ -175,3 +178,45 @@ def missing_parents(
         )
     )
     return [str(row.parent_id) for row in rows]
+
+
+def still_doubtful(
+    scope: TenantScope, connection_id: str, object_type: str, *, within: timedelta
+) -> list[str]:
+    """Ids whose newest raw record, received `within` this time, has the source time of an
+    earlier one with other content, and was not read directly."""
+    earlier, newer = raw_records.alias("earlier"), raw_records.alias("newer")
+
+    def same_object(other: FromClause) -> list[Any]:
+        names = ("tenant_id", "connection_id", "object_type", "source_id")
+        return [other.c[name] == raw_records.c[name] for name in names]
+
+    contradicted = (
+        select(earlier.c.raw_id)
+        .where(
+            *same_object(earlier),
+            earlier.c.raw_id < raw_records.c.raw_id,
+            earlier.c.source_time == raw_records.c.source_time,
+            earlier.c.digest != raw_records.c.digest,
+        )
+        .exists()
+    )
+    overtaken = (
+        select(newer.c.raw_id)
+        .where(*same_object(newer), newer.c.raw_id > raw_records.c.raw_id)
+        .exists()
+    )
+    rows = scope.connection.execute(
+        select(raw_records.c.source_id)
+        .distinct()
+        .where(
+            raw_records.c.tenant_id == scope.tenant,
+            raw_records.c.connection_id == connection_id,
+            raw_records.c.object_type == object_type,
+            raw_records.c.received_at > func.clock_timestamp() - within,
+            raw_records.c.observation < _DIRECT,
+            contradicted,
+            ~overtaken,
+        )
+    )
+    return [row.source_id for row in rows]

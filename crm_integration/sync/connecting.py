@@ -7,6 +7,7 @@ run compares it before its first call.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from crm_integration.crms._contract import CrmAccess
 from crm_integration.crms._registry import crm_connector
@@ -66,10 +67,12 @@ def connect_crm(
     secrets: Mapping[str, str],
     *,
     actor: str,
+    settings: Mapping[str, Any] | None = None,
 ) -> StoredConnection:
     """Check the CRM's credentials and keep the connection.
 
-    Raises BadInput for missing secrets or an account that belongs to another tenant.
+    `settings` may hold `budgets` of the account's plan: {class: {calls, seconds}}. Raises
+    BadInput for missing secrets or an account that belongs to another tenant.
     """
     found = crm_connector(crm)
     _refuse_missing(crm, found.manifest.secrets, secrets)
@@ -78,7 +81,9 @@ def connect_crm(
         account_id = adapter.account_id()
     finally:
         adapter.close()
-    connection = StoredConnection(connection_id, "crm", crm, base_url, account_id)
+    connection = StoredConnection(
+        connection_id, "crm", crm, base_url, account_id, settings=dict(settings or {})
+    )
     with house.engines.tenancy.scope(tenant) as scope:
         save_connection(scope, connection, secrets, actor=actor)
     return connection

@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from sqlalchemy import Engine, func, or_, select
 
 from crm_integration.credentials import vault
 from crm_integration.crms._contract import Adapter, CrmAccess, FieldNeed
-from crm_integration.crms._registry import crm_connector
-from crm_integration.errors import NeedsReconnect, RemoteError
+from crm_integration.crms._registry import CallBudget, crm_connector
+from crm_integration.errors import NeedsReconnect, RemoteError, Transient
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.quality.holds import open_holds
 from crm_integration.storage.tables.sync import ledger
@@ -28,10 +29,10 @@ from crm_integration.sync.waiting import settle_waiting
 from crm_integration.tenancy.connections import StoredConnection, crm_connection
 from crm_integration.tenancy.scope import Tenancy
 
-RETRY_ROUNDS = 3
-RETRY_PAUSE = 10.0
-"""A run waits for rows that are to be retried within this many seconds, this many times; what
-takes longer is taken up by a later run."""
+ROUNDS = 4
+PAUSE = 5.0
+LONGEST_PAUSE = 15.0
+"""A run tries again what is due soon (seconds); what takes longer is for a later run."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,28 @@ class _Session:
     gate: BudgetGate | None = None
 
     def send(self, run: CrmRun) -> None:
-        """All object types in the CRM's order, and once more for what is due shortly after."""
-        for _ in range(RETRY_ROUNDS):
+        """All object types in the CRM's order, and again for what may be tried again soon.
+
+        Raises NeedsReconnect and MissingScope; what is only slow or busy is noted in the run.
+        """
+        for number in range(ROUNDS):
+            pause = self._round(run)
+            if pause is None:
+                return
+            if number < ROUNDS - 1:
+                time.sleep(min(pause, LONGEST_PAUSE))
+        run.problem = run.problem or "some records are to be tried again by the next run"
+
+    def _round(self, run: CrmRun) -> float | None:
+        """One pass over all types; seconds until another one is worth while, None when done."""
+        run.problem = None
+        try:
             for object_type, sent in run.sent.items():
                 self._send_type(object_type, sent, held=object_type in run.holds)
-            if not self._due_soon(run):
-                return
-            time.sleep(RETRY_PAUSE)
+        except Transient as error:
+            run.problem = f"Transient {error.code}"
+            return error.retry_after or PAUSE
+        return PAUSE if self._due_soon(run) else None
 
     def close(self) -> int:
         """Give the client back; returns the calls that were made."""
@@ -162,7 +178,7 @@ class _Session:
             self.engines.ops,
             self.connection.platform,
             self.engines.tenancy.master.digest("budget", account),
-            crm.manifest.budgets,
+            {**crm.manifest.budgets, **_agreed(self.connection.settings)},
         )
         adapter = crm.open(
             CrmAccess(self.connection.base_url, secrets, self.connection.settings), self.gate
@@ -177,7 +193,7 @@ class _Session:
         return adapter
 
     def _due_soon(self, run: CrmRun) -> bool:
-        soon = due(self.rules_version, within=RETRY_PAUSE)
+        soon = due(self.rules_version, within=LONGEST_PAUSE)
         with self.engines.tenancy.scope(self.tenant) as scope:
             found = scope.connection.scalar(
                 select(func.count()).where(
@@ -188,3 +204,9 @@ class _Session:
                 )
             )
         return bool(found)
+
+
+def _agreed(settings: Mapping[str, object]) -> dict[str, CallBudget]:
+    """Budgets of the account's own plan, where the connection's settings name them."""
+    agreed = cast(dict[str, dict[str, float]], settings.get("budgets", {}))
+    return {name: CallBudget.model_validate(plan) for name, plan in agreed.items()}

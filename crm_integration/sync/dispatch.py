@@ -182,8 +182,8 @@ def _decide(sender: Sender, batch: _Batch, one: Claimed, sent: Sent) -> None:
     adopt = one.object_id in batch.adopting
     known = batch.bound.get(one.object_id)
     binding = known
-    if binding is None and not adopt:
-        binding = batch.bound[one.object_id] = _recognised(sender.mapping, one, record)
+    if binding is not None or not adopt:
+        binding = batch.bound[one.object_id] = _recognised(sender.mapping, one, record, binding)
     decisions = diff(
         sender.mapping,
         desired=desired,
@@ -201,21 +201,33 @@ def _decide(sender: Sender, batch: _Batch, one: Claimed, sent: Sent) -> None:
         )
         return
     sent.unchanged += 1
-    if binding is not None and (known is None or known.record_id != record.record_id):
+    if binding is not None and (binding != known or binding.record_id != record.record_id):
         batch.fresh[one.object_id] = replace(binding, record_id=record.record_id)
 
 
-def _recognised(mapping: CompiledMapping, one: Claimed, record: CrmRecord) -> Binding:
-    """The binding of a record that carries our key while its answer was lost: what it holds of
-    our desire was written by us, so that a later change in the store is written too."""
+def _recognised(
+    mapping: CompiledMapping, one: Claimed, record: CrmRecord, binding: Binding | None
+) -> Binding:
+    """The binding with what was written by a try whose answer was lost.
+
+    What the record holds of it is ours, so that a later change in the store is written too. A
+    record that carries our key without a binding was made by such a try.
+    """
+    said = [one.unclear] if one.unclear else []
+    if binding is None:
+        binding = Binding(one.object_id, record.record_id, False)
+        said.append(one.desired)
     ours = {
         name: value
+        for desired in said
         for name, rule in mapping.fields.items()
-        if (value := one.desired.fields.get(name)) is not None
+        if (value := desired.fields.get(name)) is not None
         and same(value, record.fields.get(name), rule.compared_as)
     }
     held = {name: record.fields.get(name) for name in ours}
-    return Binding(one.object_id, record.record_id, False, held, ours)
+    return replace(
+        binding, given_back={**binding.given_back, **held}, sent={**binding.sent, **ours}
+    )
 
 
 def _write(sender: Sender, batch: _Batch, sent: Sent) -> None:

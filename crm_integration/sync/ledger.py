@@ -56,7 +56,10 @@ class Desired:
 
 @dataclass(frozen=True)
 class Claimed:
-    """A row this process may send until its claim expires."""
+    """A row this process may send until its claim expires.
+
+    `unclear` is what an earlier try sent whose answer never came: it may stand in the CRM.
+    """
 
     object_id: UUID
     claim_id: UUID
@@ -66,6 +69,7 @@ class Claimed:
     associated: tuple[UUID, ...]
     mapping_id: str
     written_before: bool
+    unclear: Desired | None = None
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,8 @@ def claim(
     """Take up to `limit` due rows for sending; others skip them until the claim expires."""
     check(State.retry, State.pending)
     check(State.pending, State.in_flight)
-    wanted: Select[Any] = (
-        select(ledger.c.object_id)
+    wanted: Select[Any, Any] = (
+        select(ledger.c.object_id, ledger.c.sending.label("unclear"))
         .where(*_rows(scope, connection_id, object_type), due(rules_version))
         .order_by(ledger.c.next_try_at, ledger.c.object_id)
         .limit(limit)
@@ -135,22 +139,25 @@ def claim(
             ledger.c.associated,
             ledger.c.mapping_id,
             ledger.c.written_digest.is_not(None).label("written_before"),
+            chosen.c.unclear,
         )
     ).all()
+
+    def opened(object_id: UUID, sealed: bytes) -> Desired:
+        row = row_name(connection_id, object_type, object_id)
+        return Desired.decoded(scope.keys.open(TABLE, row, sealed))
+
     return [
         Claimed(
             object_id=row.object_id,
             claim_id=claim_id,
-            desired=Desired.decoded(
-                scope.keys.open(
-                    TABLE, row_name(connection_id, object_type, row.object_id), row.sending
-                )
-            ),
+            desired=opened(row.object_id, row.sending),
             source_time=row.source_time,
             tries=row.tries,
             associated=tuple(row.associated),
             mapping_id=row.mapping_id,
             written_before=row.written_before,
+            unclear=None if row.unclear is None else opened(row.object_id, row.unclear),
         )
         for row in rows
     ]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Lock
 
 from crm_integration.errors import CrmIntegrationError
 from crm_integration.intake.drop_table import drain
@@ -26,6 +27,9 @@ from crm_integration.tenancy.connections import (
     connections_of,
     crm_connection,
 )
+
+_JUDGING = Lock()
+"""great_expectations keeps one context a process: tenants in several threads take turns."""
 
 Progress = Callable[[str, str, int], None]
 """`(tenant, what, how many so far)`."""
@@ -220,7 +224,7 @@ def _judge(
     today: date = datetime.now(UTC).date()
     spans = [Judged(one.start, one.end) for one in windows]
     for entity in sorted(selection.canonical):
-        with house.engines.tenancy.scope(report.tenant) as scope:
+        with _JUDGING, house.engines.tenancy.scope(report.tenant) as scope:
             verdicts = judge_windows(scope, entity, spans, config.rules, run_id=run_id, today=today)
         report.verdicts += verdicts
 

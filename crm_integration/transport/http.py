@@ -15,10 +15,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from crm_integration.errors import BadInput, Permanent, Transient
+from crm_integration.transport.retry import tell_by_logging
 
 # At INFO httpx logs whole addresses, and OAuth 1.0a puts the consumer key into them.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+
+tell_by_logging()
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 """Half of the shortest claim (ledger: 120 s) must be longer than one request."""

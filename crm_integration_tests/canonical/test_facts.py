@@ -41,7 +41,7 @@ def test_refunds_are_summed_on_their_order_whichever_comes_first(
     """A refund that came first was added to nothing."""
     placed = order(7, at(0))
     back = [refund(70, 7, "4.00", at(1)), refund(71, 7, "2.50", at(2))]
-    for group in ([[placed], back] if first == "order" else [back, [placed]]):
+    for group in [[placed], back] if first == "order" else [back, [placed]]:
         tenant.keep(*group)
         tenant.derive()
     (row,) = tenant.rows("select refunded_minor, refund_count from orders")

@@ -102,7 +102,7 @@ def _first_names(tenant: Tenant) -> dict[object, str]:
 
 
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(arrival=st.permutations(range(8)), together=st.booleans())
 def test_the_same_people_are_the_same_customers_in_every_order_of_arrival(

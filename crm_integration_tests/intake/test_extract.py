@@ -8,6 +8,7 @@ import pytest
 
 from crm_integration.errors import NeedsReconnect, Permanent, Transient
 from crm_integration.intake.extract import extract, open_store
+from crm_integration.intake.raw_records import Observation
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration_tests.house import WHOLE, Tenant
 
@@ -86,6 +87,22 @@ def test_two_contents_of_one_second_are_settled_by_a_direct_read(tenant: Tenant)
     newest = tenant.value("select observation from raw_records order by raw_id desc limit 1")
     assert newest == 3, "no direct read was kept"
     assert not tenant.extract("order")["order"].kept.kept
+
+
+def test_what_a_killed_run_found_doubtful_is_still_settled_by_its_successor(
+    tenant: Tenant,
+) -> None:
+    """The listing's page was committed, the process ended before it asked the shop again."""
+    number = tenant.shop.guest_order("gus@example.com")
+    tenant.extract("order")
+    tenant.shop.state.orders[number].customer_note = "changed within the same second"
+    store = tenant.opened()
+    with pytest.raises(_KilledError):
+        extract(tenant.house.tenancy, store, "order", WHOLE, run_id="r1", on_page=_stop)
+    assert extract(tenant.house.tenancy, store, "order", WHOLE, run_id="r2").resumed
+    store.client.close()
+    newest = tenant.value("select observation from raw_records order by raw_id desc limit 1")
+    assert newest == Observation.direct
 
 
 def test_a_refund_whose_order_lies_outside_the_window_brings_its_order(tenant: Tenant) -> None:

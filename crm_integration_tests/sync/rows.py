@@ -16,9 +16,7 @@ PLACE = ("crm", "contact")
 ORIGIN = Origin(*PLACE, "hubspot/contact/v1", "digest", "test")
 
 
-def wished(
-    tenant: Tenant, *ids: UUID, name: str = "Ada", version: str = VERSION
-) -> list[UUID]:
+def wished(tenant: Tenant, *ids: UUID, name: str = "Ada", version: str = VERSION) -> list[UUID]:
     """Wish for these contacts (one new one by default) to be called `name`."""
     chosen = list(ids) or [uuid4()]
     desired = Desired({"firstname": name}, None, ())

@@ -66,7 +66,9 @@ def test_processes_share_one_window(house: House) -> None:
     """Processes share no memory: each kept to the quota, and all together broke it."""
     command = [sys.executable, "-c", _CALLER, house.urls.ops]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    times = [float(one) for process in started for one in process.communicate(timeout=60)[0].split()]
+    times = [
+        float(one) for process in started for one in process.communicate(timeout=60)[0].split()
+    ]
     assert len(times) == 16
     assert _most_in_a_window(times, SECONDS * 0.95) <= CALLS
 

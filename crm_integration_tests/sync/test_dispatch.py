@@ -83,7 +83,7 @@ def test_too_many_calls_are_taken_up_again_not_before_the_crm_allows_it(tenant: 
     tenant.sync("contact")
     assert {state for state, _ in tenant.state("contact")} == {"retry"}
     wait = tenant.value("select min(next_try_at - now()) from ledger")
-    assert 25 < wait.total_seconds()
+    assert wait.total_seconds() > 25
     tenant.portal.calls.clear()
     tenant.sync("contact")
     assert not tenant.portal.calls
@@ -369,5 +369,3 @@ def test_a_row_that_a_mapping_refused_is_mapped_again_when_the_mapping_is_right(
     assert tenant.sync("contact").projected.wishes == {"contact": 1}
     assert len(tenant.portal.records("contact")) == 1
     assert tenant.value("select count(*) from quarantine where released_at is null") == 0
-
-

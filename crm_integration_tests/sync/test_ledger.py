@@ -121,7 +121,7 @@ def test_a_newer_version_is_not_buried_by_the_failure_of_an_older_one(
 
 @pytest.mark.parametrize("state", [State.dead, State.parked, State.retry, State.synced])
 def test_a_newer_version_brings_a_row_back(tenant: Tenant, state: State) -> None:
-    """"Three tries, then aborted for good" lost every later change of the record."""
+    """ "Three tries, then aborted for good" lost every later change of the record."""
     ids = wished(tenant, name="Ada")
     answered(tenant, claimed(tenant)[0], state, delay=3600.0)
     assert claimed(tenant) == []

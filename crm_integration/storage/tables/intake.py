@@ -88,7 +88,9 @@ Index(
     raw_records.c.object_type,
     postgresql_where=raw_records.c.outcome.is_(None),
 )
-Index("ix_raw_records_day", raw_records.c.tenant_id, raw_records.c.object_type, raw_records.c.day)
+# The day comes before the type: an index that leads with tenant and type looks as good as the
+# object's own to a planner without statistics, and a look-up then reads the whole type.
+Index("ix_raw_records_day", raw_records.c.tenant_id, raw_records.c.day, raw_records.c.object_type)
 
 cursors = tenant_table(
     "cursors",

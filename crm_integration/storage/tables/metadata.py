@@ -23,7 +23,7 @@ metadata = MetaData(
 
 
 def tenant_table(name: str, *items: SchemaItem, **options: Any) -> Table:
-    """A table of tenant data: `tenant_id` leads its primary key and row level security guards it."""
+    """A table of tenant data: `tenant_id` leads its key, row level security guards it."""
     tenant = Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), primary_key=True)
     return Table(name, metadata, tenant, *items, info={"tenant": True}, **options)
 

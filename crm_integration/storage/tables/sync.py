@@ -59,6 +59,7 @@ Index(
     ledger.c.connection_id,
     ledger.c.object_type,
     ledger.c.next_try_at,
+    ledger.c.object_id,
     postgresql_where=ledger.c.state.in_(("pending", "retry", "unknown", "in_flight", "parked")),
 )
 

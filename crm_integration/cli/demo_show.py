@@ -16,7 +16,7 @@ from crm_integration.canonical.money import to_decimal_text
 if TYPE_CHECKING:
     from crm_integration.sync.path import House
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 
 
 def console_to_terminal() -> Console:

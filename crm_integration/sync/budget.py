@@ -17,10 +17,6 @@ from sqlalchemy import Engine, text
 from crm_integration.crms._registry import CallBudget
 from crm_integration.errors import Transient
 
-BURST = 0.25
-"""Share of a window's calls that may come at once; the rest is spread. With it no window of the
-vendor's length can see more than its limit, wherever it begins: burst + rate x window = limit."""
-
 LONGEST_WAIT = 20.0
 """Seconds a call may wait for its turn; a claim lives six times as long."""
 

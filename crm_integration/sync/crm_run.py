@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from sqlalchemy import Engine, func, or_, select
+from sqlalchemy import ColumnElement, Engine, func, or_, select
 
 from crm_integration.credentials import vault
 from crm_integration.crms._contract import Adapter, CrmAccess, FieldNeed
@@ -111,19 +111,23 @@ class _Session:
             if pause is None:
                 return
             if number < ROUNDS - 1:
-                time.sleep(min(pause, LONGEST_PAUSE))
+                time.sleep(pause)
         run.problem = run.problem or "some records are to be tried again by the next run"
 
     def _round(self, run: CrmRun) -> float | None:
         """One pass over all types; seconds until another one is worth while, None when done."""
-        run.problem = None
         try:
             for object_type, sent in run.sent.items():
                 self._send_type(object_type, sent, held=object_type in run.holds)
         except Transient as error:
             run.problem = f"Transient {error.code}"
-            return error.retry_after or PAUSE
-        return PAUSE if self._due_soon(run) else None
+            pause = PAUSE if error.retry_after is None else error.retry_after
+            return pause if pause <= LONGEST_PAUSE else None
+        if self._any(run, or_(self._soon(), ledger.c.state == State.unknown)):
+            return PAUSE
+        if not self._any(run, ledger.c.state == State.retry):
+            run.problem = None
+        return None
 
     def close(self) -> int:
         """Give the client back; returns the calls that were made."""
@@ -192,15 +196,18 @@ class _Session:
             )
         return adapter
 
-    def _due_soon(self, run: CrmRun) -> bool:
-        soon = due(self.rules_version, within=LONGEST_PAUSE)
+    def _soon(self) -> ColumnElement[bool]:
+        return due(self.rules_version, within=LONGEST_PAUSE)
+
+    def _any(self, run: CrmRun, which: ColumnElement[bool]) -> bool:
+        """Whether there is such a row of the types this run may write."""
         with self.engines.tenancy.scope(self.tenant) as scope:
             found = scope.connection.scalar(
                 select(func.count()).where(
                     ledger.c.tenant_id == self.tenant,
                     ledger.c.connection_id == self.connection.connection_id,
                     ledger.c.object_type.in_([*(set(run.sent) - set(run.holds))]),
-                    or_(soon, ledger.c.state == State.unknown),
+                    which,
                 )
             )
         return bool(found)

@@ -40,7 +40,8 @@ class Dagster:
         )
         for event in result.all_events:
             if event.is_step_failure:
-                print(event.step_failure_data.error_display_string)  # pytest shows it with a test that fails
+                # pytest shows it with a test that fails
+                print(event.step_failure_data.error_display_string)
         return result
 
     def partitions(self, *asset: str) -> set[str]:

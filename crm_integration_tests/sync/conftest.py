@@ -7,5 +7,6 @@ from crm_integration.sync import crm_run
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run waits a moment, not ten seconds, for rows that are due shortly after."""
-    monkeypatch.setattr(crm_run, "RETRY_PAUSE", 0.05)
+    """A run waits a moment, not seconds, for rows that are due shortly after."""
+    monkeypatch.setattr(crm_run, "PAUSE", 0.05)
+    monkeypatch.setattr(crm_run, "LONGEST_PAUSE", 0.05)

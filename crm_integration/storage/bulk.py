@@ -7,13 +7,13 @@ level security refuses: the temporary table has no policy, the INSERT … SELECT
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import count
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Column, Connection, MetaData, Table
 from sqlalchemy.schema import CreateTable
 
-_numbers = count()
+_IN_USE = "crm_integration.staged"
 
 
 def stage(
@@ -26,13 +26,7 @@ def stage(
 
     Rows are tuples in the order of `columns`.
     """
-    staged = Table(
-        f"staged_{target.name}_{next(_numbers)}",
-        MetaData(),
-        *(Column(name, target.c[name].type) for name in columns),
-        prefixes=["TEMPORARY"],
-        postgresql_on_commit="DROP",
-    )
+    staged = _staging_table(target, tuple(columns), _number(connection))
     connection.execute(CreateTable(staged))
     raw = connection.connection.driver_connection
     assert raw is not None  # the pool always holds a live driver connection here
@@ -42,3 +36,25 @@ def stage(
             copy.write_row(row)
     connection.exec_driver_sql(f"ANALYZE {quoted}")
     return staged
+
+
+@lru_cache(maxsize=1_024)
+def _staging_table(target: Table, columns: tuple[str, ...], number: int) -> Table:
+    """One object per shape and number: SQLAlchemy's statement cache goes by the table object, so
+    a fresh one would have every statement compiled anew, chunk after chunk."""
+    return Table(
+        f"staged_{target.name}_{number}",
+        MetaData(),
+        *(Column(name, target.c[name].type) for name in columns),
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DROP",
+    )
+
+
+def _number(connection: Connection) -> int:
+    """Counts the staging tables of one transaction from 1, so that names recur in the next."""
+    transaction = connection.get_transaction()
+    before, number = connection.info.get(_IN_USE, (None, 0))
+    number = number + 1 if before is transaction else 1
+    connection.info[_IN_USE] = (transaction, number)
+    return number

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import Subquery, and_, case, func, or_, select, update
 
 from crm_integration.canonical.customers import LifecycleStage
 from crm_integration.canonical.orders import FinancialState
@@ -81,31 +81,7 @@ def refresh_customers(scope: TenantScope, customer_ids: Iterable[UUID]) -> None:
     Cancelled and failed orders do not count. No order: lead; only unpaid ones: opportunity;
     one: customer; more: repeat.
     """
-    owners = stage(
-        scope.connection, customers, ("customer_id",), [(key,) for key in set(customer_ids)]
-    )
-    counts = orders.c.financial_state.not_in(_UNCOUNTED)
-    unpaid = orders.c.financial_state == FinancialState.pending.value
-    sums = (
-        select(
-            owners.c.customer_id,
-            func.count().filter(counts).label("count"),
-            func.count().filter(and_(counts, ~unpaid)).label("paid"),
-            func.min(orders.c.placed_at).filter(counts).label("first"),
-            func.max(orders.c.placed_at).filter(counts).label("last"),
-        )
-        .join_from(
-            owners,
-            orders,
-            and_(
-                orders.c.tenant_id == scope.tenant,
-                orders.c.customer_id == owners.c.customer_id,
-            ),
-            isouter=True,
-        )
-        .group_by(owners.c.customer_id)
-        .subquery()
-    )
+    sums = _orders_of(scope, customer_ids)
     derived = case(
         (sums.c.count == 0, LifecycleStage.lead.value),
         (sums.c.paid == 0, LifecycleStage.opportunity.value),
@@ -131,4 +107,33 @@ def refresh_customers(scope: TenantScope, customer_ids: Iterable[UUID]) -> None:
             lifecycle_stage=derived,
             needs_projection=True,
         )
+    )
+
+
+def _orders_of(scope: TenantScope, customer_ids: Iterable[UUID]) -> Subquery:
+    """How many orders each customer has, how many of them paid, the first and the last."""
+    owners = stage(
+        scope.connection, customers, ("customer_id",), [(key,) for key in set(customer_ids)]
+    )
+    counts = orders.c.financial_state.not_in(_UNCOUNTED)
+    unpaid = orders.c.financial_state == FinancialState.pending.value
+    return (
+        select(
+            owners.c.customer_id,
+            func.count().filter(counts).label("count"),
+            func.count().filter(and_(counts, ~unpaid)).label("paid"),
+            func.min(orders.c.placed_at).filter(counts).label("first"),
+            func.max(orders.c.placed_at).filter(counts).label("last"),
+        )
+        .join_from(
+            owners,
+            orders,
+            and_(
+                orders.c.tenant_id == scope.tenant,
+                orders.c.customer_id == owners.c.customer_id,
+            ),
+            isouter=True,
+        )
+        .group_by(owners.c.customer_id)
+        .subquery()
     )

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 from unicodedata import normalize
 from uuid import UUID
 
@@ -26,6 +27,12 @@ from crm_integration.tenancy.scope import TenantScope
 
 MAX_HOLDERS = 5
 """A key that more people than this hold is a shared mailbox, not a person."""
+
+_COLUMNS = (
+    *("connection_id", "kind", "source_id", "customer_id", "email_key", "holder_key"),
+    *("rule", "raw_id"),
+)
+"""Of an identity's row, in the order of `_Row`; the first three are its key."""
 
 
 @dataclass(frozen=True)
@@ -168,16 +175,7 @@ def _known(scope: TenantScope, said: dict[IdentityKey, Claimant]) -> dict[Identi
     # Two index look-ups; the second also finds who shares an address an asked one had before.
     had = select(table.c.email_key).where(own, table.c.tenant_id == scope.tenant)
     rows = scope.connection.execute(
-        select(
-            table.c.connection_id,
-            table.c.kind,
-            table.c.source_id,
-            table.c.customer_id,
-            table.c.email_key,
-            table.c.holder_key,
-            table.c.rule,
-            table.c.raw_id,
-        ).where(
+        select(*(table.c[name] for name in _COLUMNS)).where(
             table.c.tenant_id == scope.tenant,
             or_(
                 own,
@@ -186,7 +184,12 @@ def _known(scope: TenantScope, said: dict[IdentityKey, Claimant]) -> dict[Identi
             ),
         )
     )
-    return {IdentityKey(*row[:3]): _Row(IdentityKey(*row[:3]), *row[3:]) for row in rows}
+    return {row.key: row for row in map(_read, rows)}
+
+
+def _read(found: Any) -> _Row:
+    """A row of `_COLUMNS`."""
+    return _Row(IdentityKey(*found[:3]), *found[3:])
 
 
 def _by_email(rows: Iterable[_Row]) -> dict[bytes, list[_Row]]:
@@ -255,33 +258,7 @@ def _save(
         if home is not None and home != row.customer_id:
             resolution.moved[key] = _placed(row)
             resolution.left.add(home)
-    columns = ("connection_id", "kind", "source_id", "customer_id", "email_key", "holder_key")
-    columns = (*columns, "rule", "raw_id")
-    staged = stage(
-        scope.connection,
-        customer_identities,
-        ("tenant_id", *columns),
-        [
-            (scope.tenant, key.connection_id, key.kind, key.source_id, row.customer_id)
-            + (row.email_key, row.holder_key, row.rule, row.raw_id)
-            for key, row in rows.items()
-        ],
-    )
-    statement = insert(customer_identities).from_select(
-        ["tenant_id", *columns], select(*(staged.c[name] for name in ("tenant_id", *columns)))
-    )
-    scope.connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(customer_identities.primary_key.columns),
-            set_={name: statement.excluded[name] for name in columns[3:7]},
-            where=or_(
-                customer_identities.c.customer_id != statement.excluded.customer_id,
-                customer_identities.c.email_key.is_distinct_from(statement.excluded.email_key),
-                customer_identities.c.holder_key != statement.excluded.holder_key,
-                customer_identities.c.rule != statement.excluded.rule,
-            ),
-        )
-    )
+    _write_rows(scope, rows)
     if resolution.merged:
         scope.connection.execute(
             insert(identity_merges),
@@ -298,6 +275,35 @@ def _save(
         )
 
 
+def _write_rows(scope: TenantScope, rows: dict[IdentityKey, _Row]) -> None:
+    names = ("tenant_id", *_COLUMNS)
+    staged = stage(
+        scope.connection,
+        customer_identities,
+        names,
+        [
+            (scope.tenant, key.connection_id, key.kind, key.source_id, row.customer_id)
+            + (row.email_key, row.holder_key, row.rule, row.raw_id)
+            for key, row in rows.items()
+        ],
+    )
+    statement = insert(customer_identities).from_select(
+        names, select(*(staged.c[name] for name in names))
+    )
+    scope.connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(customer_identities.primary_key.columns),
+            set_={name: statement.excluded[name] for name in _COLUMNS[3:7]},
+            where=or_(
+                customer_identities.c.customer_id != statement.excluded.customer_id,
+                customer_identities.c.email_key.is_distinct_from(statement.excluded.email_key),
+                customer_identities.c.holder_key != statement.excluded.holder_key,
+                customer_identities.c.rule != statement.excluded.rule,
+            ),
+        )
+    )
+
+
 def _follow_merges(
     scope: TenantScope,
     lost: dict[UUID, UUID],
@@ -309,20 +315,11 @@ def _follow_merges(
         return
     table = customer_identities
     found = scope.connection.execute(
-        select(
-            table.c.connection_id,
-            table.c.kind,
-            table.c.source_id,
-            table.c.customer_id,
-            table.c.email_key,
-            table.c.holder_key,
-            table.c.rule,
-            table.c.raw_id,
-        ).where(table.c.tenant_id == scope.tenant, table.c.customer_id.in_(list(lost)))
+        select(*(table.c[name] for name in _COLUMNS)).where(
+            table.c.tenant_id == scope.tenant, table.c.customer_id.in_(list(lost))
+        )
     )
-    for found_row in found:
-        key = IdentityKey(*found_row[:3])
-        if key not in rows:
-            row = _Row(key, *found_row[3:])
-            before[key] = row.customer_id
-            rows[key] = replace(row, customer_id=lost[_placed(row)], rule="merge")
+    for row in map(_read, found):
+        if row.key not in rows:
+            before[row.key] = row.customer_id
+            rows[row.key] = replace(row, customer_id=lost[_placed(row)], rule="merge")

@@ -10,9 +10,12 @@ import sys
 
 import typer
 
+from crm_integration.cli.connection import connection
 from crm_integration.cli.demo import demo
 from crm_integration.cli.dev import dev
+from crm_integration.cli.holds import holds
 from crm_integration.cli.sandbox import sandbox
+from crm_integration.cli.tenant import tenant
 from crm_integration.errors import CrmIntegrationError
 
 _typer = typer.Typer(
@@ -25,6 +28,9 @@ _typer = typer.Typer(
 _typer.command(rich_help_panel="run")(demo)
 _typer.command(rich_help_panel="run")(dev)
 _typer.command(rich_help_panel="run")(sandbox)
+_typer.command(rich_help_panel="fix")(holds)
+_typer.add_typer(tenant, name="tenant", rich_help_panel="admin")
+_typer.add_typer(connection, name="connection", rich_help_panel="admin")
 
 
 def app() -> None:

@@ -7,12 +7,13 @@ import time
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from crm_integration.cli.demo_show import Watcher, console_to_terminal, print_tables
-from crm_integration.cli.dev import start_ui
+from crm_integration.cli.dev import serve_ui
 from crm_integration.cli.embedded_home import (
     databases,
     embedded_server,
@@ -40,9 +41,7 @@ def demo(
     ui: Annotated[bool, typer.Option("--ui", help="Open the Dagster UI at the end.")] = False,
     port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the sandbox up until Ctrl-C.")
-    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Sandbox stays up until Ctrl-C.")] = False,
 ) -> None:
     """Fill three shops, sync them into three CRMs by real Dagster runs, replay one partition."""
     if start is not None and not orders:
@@ -52,11 +51,8 @@ def demo(
     spans = _spans(orders, first_day, days)
     first = min(span[0] for span in spans)
     months = (max(span[1] for span in spans) - first).days > MOST_DAYS
-    settings = use_embedded(
-        DATABASE,
-        start_day=(first.replace(day=1) if months else first).isoformat(),
-        window="month" if months else "day",
-    )
+    start_day = (first.replace(day=1) if months else first).isoformat()
+    settings = use_embedded(DATABASE, start_day=start_day, window="month" if months else "day")
     console = console_to_terminal()
     with (
         only_one(settings.home, "demo"),
@@ -77,8 +73,7 @@ def demo(
         if ui:
             _show_ui(settings.home / "dagster-demo", port, document)
         elif keep:
-            console.print("The sandbox stays up; Ctrl-C stops it.")
-            _until_interrupted()
+            _until_interrupted(console)
     if not all(run["passed"] for run in document["runs"]):
         raise typer.Exit(1)
 
@@ -102,9 +97,9 @@ def _spans(
     return spans
 
 
-def _show_ui(dagster_home: Path, port: int, document: dict[str, object]) -> None:
+def _show_ui(dagster_home: Path, port: int, document: dict[str, Any]) -> None:
     console = console_to_terminal()
-    replay = document["replay"]
+    replay = document["replay"]["partition"]
     console.print(
         f"\n[bold]Dagster UI[/bold]: http://127.0.0.1:{port}\n"
         "  Assets → View lineage: the way from store_extracts over canonical to crm_sync.\n"
@@ -112,15 +107,11 @@ def _show_ui(dagster_home: Path, port: int, document: dict[str, object]) -> None
         "  Jobs → replay_a_window → Materialize a partition: it makes no CRM call.\n"
         "Ctrl-C stops everything."
     )
-    process = start_ui(dagster_home, port)
-    try:
-        process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait(timeout=30)
+    serve_ui(dagster_home, port)
 
 
-def _until_interrupted() -> None:
+def _until_interrupted(console: Console) -> None:
+    console.print("The sandbox stays up; Ctrl-C stops it.")
     try:
         while True:
             time.sleep(3_600)

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from crm_integration.cli.embedded_home import databases, embedded_server
-from crm_integration.settings import Settings, get_settings
+from crm_integration.settings import get_settings
 from crm_integration.storage.schema import migrate
 
 
@@ -24,18 +24,18 @@ def dev(
     settings = get_settings()
     console = Console(stderr=True)
     if settings.owner_url is not None:
-        serve_ui(settings, settings.home / "dagster", port)
+        serve_ui(settings.home / "dagster", port)
         return
     with embedded_server(settings, leave_up=False) as server:
         urls = databases(server, settings.database, anew=False)
         migrate(urls.owner)
         console.print(f"Dagster UI: [link]http://127.0.0.1:{port}[/link]  (Ctrl-C stops)")
-        serve_ui(get_settings(), settings.home / "dagster", port)
+        serve_ui(settings.home / "dagster", port)
 
 
-def serve_ui(settings: Settings, dagster_home: Path, port: int) -> None:
+def serve_ui(dagster_home: Path, port: int) -> None:
     """`dagster dev` in the foreground, on loopback, until it is interrupted."""
-    process = start_ui(dagster_home, port)
+    process = _start_ui(dagster_home, port)
     try:
         process.wait()
     except KeyboardInterrupt:
@@ -43,7 +43,7 @@ def serve_ui(settings: Settings, dagster_home: Path, port: int) -> None:
         process.wait(timeout=30)
 
 
-def start_ui(dagster_home: Path, port: int) -> subprocess.Popen[bytes]:
+def _start_ui(dagster_home: Path, port: int) -> subprocess.Popen[bytes]:
     """Start `dagster dev` with our workspace and instance."""
     from crm_integration.defs.run_here import place_dagster_yaml
 
@@ -61,6 +61,8 @@ def start_ui(dagster_home: Path, port: int) -> subprocess.Popen[bytes]:
             "127.0.0.1",
             "-p",
             str(port),
+            "--log-level",
+            "warning",
         ],
         env={**os.environ, "DAGSTER_HOME": str(dagster_home)},
         cwd=checkout,

@@ -26,7 +26,7 @@ from crm_integration.defs.partitions import by_tenant, tenant_windows
 from crm_integration.defs.reporting import report_run
 from crm_integration.defs.resources import HouseResource
 from crm_integration.defs.store_extracts import PLURAL
-from crm_integration.sync.path import PathReport, Problem, Selection, run_path
+from crm_integration.sync.path import PathReport, Problem, Selection, run_path, unforeseen
 
 PROGRESS_SECONDS = 5.0
 TENANTS_AT_ONCE = 4
@@ -57,7 +57,10 @@ def customer_data_path(context: AssetExecutionContext, house: HouseResource) -> 
     with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="tenant") as pool:
         for number, report in enumerate(pool.map(run, parts), start=1):
             context.log.info(f"{report.tenant} done ({number} of {len(parts)})")
-            report_run(context, opened, report, parts[report.tenant], selection)
+            try:
+                report_run(context, opened, report, parts[report.tenant], selection)
+            except Exception as error:  # noqa: BLE001 - the neighbours' events are still to come
+                report.problems.append(Problem("report", "events", unforeseen(error)))
             problems |= _found(report)
     if problems:
         raise _failure(problems)

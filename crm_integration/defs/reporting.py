@@ -73,6 +73,10 @@ def report_run(
     selection: Selection,
 ) -> None:
     """Log the events of one tenant's run."""
+    if report.failed("start", report.tenant):
+        # Nothing passed, and its walls may not even open: only what was judged is told.
+        _evaluate(context, report, _Written())
+        return
     spans = list(windows)
     days = (min(one.start for one in spans), max(one.end for one in spans))
     written = _Written()
@@ -84,7 +88,7 @@ def report_run(
         )
     for window in spans:
         for name in sorted(selection.extracts):
-            if not report.failed("extract", name) and not report.failed("start", report.tenant):
+            if not report.failed("extract", name):
                 counts = summed(raw[name], window.start, window.end)
                 key = [store_extracts.GROUP, PLURAL[name]]
                 _materialize(written, report, window, key, _extracted(report, name, counts))
@@ -103,10 +107,8 @@ def report_run(
 
 
 def _canonical_passed(report: PathReport, entity: str, window: Window) -> bool:
-    return (
-        not report.failed("start", report.tenant)
-        and not report.failed("derive", entity)
-        and all(verdict.passed for verdict in _verdicts(report, entity, window))
+    return not report.failed("derive", entity) and all(
+        verdict.passed for verdict in _verdicts(report, entity, window)
     )
 
 

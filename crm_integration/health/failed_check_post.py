@@ -7,6 +7,7 @@ check as one message, and a message that did not arrive is sent again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import groupby
 
 import httpx
@@ -19,6 +20,10 @@ from crm_integration.transport.http import http_client, send
 AT_ONCE = 200
 """Failed verdicts read a tick."""
 
+SETTLED_FOR = timedelta(seconds=30)
+"""A verdict is posted when it is this old. Holds are written between its insert and its commit:
+milliseconds, and seconds on a busy database."""
+
 
 def post_failed_checks(ops: Engine, url: str, *, after: int) -> int:
     """Post what failed behind verdict `after`; returns the last verdict that was posted.
@@ -26,7 +31,7 @@ def post_failed_checks(ops: Engine, url: str, *, after: int) -> int:
     Raises Transient when the address does not take the message: nothing moves on then.
     """
     with ops.connect() as connection:
-        failed = failing_since(connection, after, AT_ONCE)
+        failed = failing_since(connection, after, AT_ONCE, settled_for=SETTLED_FOR)
     if not failed:
         return after
     with http_client(url) as client:

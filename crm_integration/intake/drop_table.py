@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_
 
-from crm_integration.intake.extract import OpenStore
 from crm_integration.intake.raw_records import Kept, Observation, keep
 from crm_integration.storage.sealing import TenantKeys
 from crm_integration.storage.tables.intake import webhook_drop, webhook_queue
 from crm_integration.stores._contract import SourceObject, Unreadable
+from crm_integration.stores._registry import StoreConnector, connector
+from crm_integration.tenancy.connections import StoredConnection
 from crm_integration.tenancy.scope import Tenancy
 
 LANES = 16
@@ -77,49 +79,78 @@ def put(
     return drop_id
 
 
-def waiting(ops: Engine, *, limit: int) -> list[Waiting]:
-    """Tenants with deliveries to read, at most `limit`; longest waiting first."""
+def waiting(ops: Engine, *, limit: int, behind: str = "") -> list[Waiting]:
+    """Tenants with deliveries to read, at most `limit`, round by name from the one after `behind`.
+
+    By age, those whose deliveries nobody can read would stand in front of all others for ever.
+    """
+    queued = webhook_queue.c.tenant_id
     with ops.connect() as connection:
         rows = connection.execute(
-            select(webhook_queue.c.tenant_id, func.count())
+            select(queued, func.count())
             .where(webhook_queue.c.ready_at <= func.now())
-            .group_by(webhook_queue.c.tenant_id)
-            .order_by(func.min(webhook_queue.c.ready_at))
+            .group_by(queued)
+            .order_by(queued <= behind, queued)
             .limit(limit)
         ).all()
     return [Waiting(tenant, number) for tenant, number in rows]
 
 
-def drain(tenancy: Tenancy, ops: Engine, store: OpenStore, *, run_id: str) -> Kept:
-    """Read all waiting deliveries of a store connection into raw records."""
-    kept = Kept()
+def drain(
+    tenancy: Tenancy, ops: Engine, tenant: str, store: StoredConnection, *, run_id: str
+) -> Kept:
+    """Read all waiting deliveries of a store connection into raw records; the store is not asked.
+
+    `doubtful` names what only a direct read can tell: two contents with one source time, and
+    deliveries that name an object without carrying it.
+    """
+    kept, behind = Kept(), None
     while True:
         with ops.begin() as claim:
-            claimed = _claim(claim, store.tenant)
+            claimed = _claim(claim, tenant, behind)
             if not claimed:
                 return kept
-            kept = kept + _keep(tenancy, store, claimed, run_id)
-            # The raw records are committed by now; only then do the rows leave the queue.
-            claim.execute(delete(webhook_queue).where(webhook_queue.c.drop_id.in_(claimed)))
+            behind = claimed[-1]
+            brought, read = _keep(tenancy, tenant, store, [one.drop_id for one in claimed], run_id)
+            kept = kept + brought
+            # The raw records are committed by now; only then do the rows leave the queue. Those
+            # of another connection of this tenant stay.
+            claim.execute(delete(webhook_queue).where(webhook_queue.c.drop_id.in_(read)))
 
 
-def _claim(connection: Connection, tenant: str) -> list[UUID]:
+@dataclass(frozen=True)
+class _Claimed:
+    ready_at: datetime
+    drop_id: UUID
+
+
+def _claim(connection: Connection, tenant: str, behind: _Claimed | None) -> list[_Claimed]:
+    place = tuple_(webhook_queue.c.ready_at, webhook_queue.c.drop_id)
+    further = [] if behind is None else [place > tuple_(behind.ready_at, behind.drop_id)]
     rows = connection.execute(
-        select(webhook_queue.c.drop_id)
+        select(webhook_queue.c.ready_at, webhook_queue.c.drop_id)
         .where(
             webhook_queue.c.lane == lane_of(tenant),
             webhook_queue.c.tenant_id == tenant,
             webhook_queue.c.ready_at <= func.now(),
+            *further,
         )
-        .order_by(webhook_queue.c.ready_at)
+        .order_by(webhook_queue.c.ready_at, webhook_queue.c.drop_id)
         .limit(DRAIN_BATCH)
         .with_for_update(skip_locked=True)
     )
-    return [row.drop_id for row in rows]
+    return [_Claimed(row.ready_at, row.drop_id) for row in rows]
 
 
-def _keep(tenancy: Tenancy, store: OpenStore, claimed: Sequence[UUID], run_id: str) -> Kept:
-    with tenancy.scope(store.tenant) as scope:
+def _keep(
+    tenancy: Tenancy,
+    tenant: str,
+    store: StoredConnection,
+    claimed: Sequence[UUID],
+    run_id: str,
+) -> tuple[Kept, list[UUID]]:
+    """What became of the deliveries of this connection, and which ones they were."""
+    with tenancy.scope(tenant) as scope:
         rows = scope.connection.execute(
             select(
                 webhook_drop.c.drop_id,
@@ -129,20 +160,17 @@ def _keep(tenancy: Tenancy, store: OpenStore, claimed: Sequence[UUID], run_id: s
             )
             .where(
                 webhook_drop.c.tenant_id == scope.tenant,
-                webhook_drop.c.connection_id == store.connection.connection_id,
+                webhook_drop.c.connection_id == store.connection_id,
                 webhook_drop.c.drop_id.in_(claimed),
             )
             .order_by(webhook_drop.c.received_at)
         ).all()
-        carried = [_object(store, _opened(scope.keys, *row)) for row in rows]
-        objects = [one for one in carried if one is not None]
-        return keep(
-            scope,
-            store.connection.connection_id,
-            objects,
-            Observation.webhook,
-            run_id=run_id,
-        )
+        platform = connector(store.platform)
+        carried = [_object(platform, _opened(scope.keys, *row)) for row in rows]
+        objects = [one for one in carried if isinstance(one, SourceObject)]
+        named = tuple(one for one in carried if isinstance(one, tuple))
+        brought = keep(scope, store.connection_id, objects, Observation.webhook, run_id=run_id)
+    return brought + Kept(doubtful=named), [row.drop_id for row in rows]
 
 
 def _opened(
@@ -156,17 +184,20 @@ def _opened(
     )
 
 
-def _object(store: OpenStore, dropped: Dropped) -> SourceObject | None:
-    """The object a delivery carries; None for a ping, and for what only a direct read can tell."""
+def _object(store: StoreConnector, dropped: Dropped) -> SourceObject | tuple[str, str] | None:
+    """The object a delivery carries, or (type, id) of one that it only names; None for neither."""
     try:
-        delivery = store.connector.webhook.read_delivery(dropped.headers, dropped.body)
+        delivery = store.webhook.read_delivery(dropped.headers, dropped.body)
     except Unreadable:
         # The delivery stays in the drop table as it came; polling reads the object itself.
         return None
     if delivery.object_type is None or delivery.source_id is None or delivery.deleted:
         return None
-    if delivery.object_type not in store.connector.manifest.object_types:
+    if delivery.object_type not in store.manifest.object_types:
         return None
+    if delivery.source_time is None:
+        # Without a version it would pass for the newest one, whatever it is.
+        return delivery.object_type, delivery.source_id
     return SourceObject(
         delivery.object_type, delivery.source_id, delivery.source_time, dropped.body
     )

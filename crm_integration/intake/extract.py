@@ -17,6 +17,7 @@ from crm_integration.credentials import vault
 from crm_integration.errors import NeedsReconnect, RemoteError
 from crm_integration.intake.raw_reading import missing_parents, still_doubtful
 from crm_integration.intake.raw_records import Kept, Observation, keep
+from crm_integration.intake.unreadable import keep_back_unreadable, release_readable
 from crm_integration.storage.tables.intake import cursors
 from crm_integration.stores._contract import (
     Client,
@@ -46,7 +47,8 @@ class Extracted:
     pages: int = 0
     kept: Kept = field(default_factory=Kept)
     unreadable: tuple[str, ...] = ()
-    """Reasons of pages or elements that were not what the store's API promises."""
+    """Reasons of pages or elements that were not what the store's API promises; each is kept
+    back, see `unreadable.py`."""
     resumed: bool = False
 
 
@@ -113,7 +115,7 @@ def extract(
         done = _keep_page(tenancy, store, object_type, listing, page, done, run_id)
         if on_page is not None:
             on_page(object_type, done.kept.kept + done.kept.suppressed)
-    _finish(tenancy, store, object_type, listing)
+    _finish(tenancy, store, object_type, listing, done, run_id)
     return _settle(tenancy, store, object_type, done, run_id)
 
 
@@ -133,6 +135,9 @@ def _keep_page(
             page.objects,
             Observation.list,
             run_id=run_id,
+        )
+        keep_back_unreadable(
+            scope, store.connection.connection_id, listing, page.unreadable, run_id=run_id
         )
         _remember(scope, store, object_type, listing, page)
     return Extracted(
@@ -228,9 +233,19 @@ def _remember(
     )
 
 
-def _finish(tenancy: Tenancy, store: OpenStore, object_type: str, listing: str) -> None:
-    """A finished listing needs no place to go on from."""
+def _finish(
+    tenancy: Tenancy,
+    store: OpenStore,
+    object_type: str,
+    listing: str,
+    done: Extracted,
+    run_id: str,
+) -> None:
+    """A finished listing needs no place to go on from, and tells what has become readable."""
     with tenancy.scope(store.tenant) as scope:
+        if not done.resumed:
+            connection_id = store.connection.connection_id
+            release_readable(scope, connection_id, object_type, listing, run_id=run_id)
         scope.connection.execute(
             delete(cursors).where(*_cursor(scope, store, object_type, listing))
         )

@@ -25,7 +25,8 @@ _SECRET = re.compile(r"secret|token|password|api_?key|consumer_?key|credential",
 
 @dataclass(frozen=True)
 class TenantConfig:
-    """One tenant's file, or the defaults. `stores`: whose fields win first, by store name.
+    """One tenant's file, or the defaults. `stores`: the order of several stores, by
+    connection; kept for the rule that decides between them, and read by none so far.
 
     `rules` are options of data-quality rules and `settings` of the connection; both are checked
     by the rooms that read them. `pins` holds only what the file pins.

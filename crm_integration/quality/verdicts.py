@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from crm_integration.storage.tables.quality import verdicts
@@ -61,17 +61,24 @@ class FailedVerdict:
 
 _FIELDS = tuple(Verdict.__dataclass_fields__)
 _COLUMNS = tuple(verdicts.c[name] for name in _FIELDS)
+_NO_ID_YET = 2**63 - 1
+"""Beyond every id the column can hold."""
 
 
 def write_verdicts(scope: TenantScope, found: Iterable[Verdict], run_id: str) -> None:
-    """Keep verdicts; none is ever changed, the newest of a window counts."""
+    """Keep verdicts; none is ever changed, the newest of a window counts.
+
+    `decided_at` is the moment of the insert, not of the transaction's start: `failing_since`
+    waits for what was inserted before.
+    """
     rows = [
         {"tenant_id": scope.tenant, "run_id": run_id}
         | {name: getattr(verdict, name) for name in _FIELDS}
         for verdict in found
     ]
     if rows:
-        scope.connection.execute(insert(verdicts), rows)
+        statement = insert(verdicts).values(decided_at=func.clock_timestamp())
+        scope.connection.execute(statement, rows)
 
 
 def latest(scope: TenantScope, entity: str, window: Window) -> dict[str, Verdict]:
@@ -112,11 +119,22 @@ def failing_windows(
     return tuple(map(_verdict, rows.mappings()))
 
 
-def failing_since(ops: Connection, after_verdict_id: int, limit: int) -> tuple[FailedVerdict, ...]:
-    """Failed verdicts of all tenants after an id, oldest first; `ops` is a crm_ops connection."""
+def failing_since(
+    ops: Connection, after_verdict_id: int, limit: int, *, settled_for: timedelta
+) -> tuple[FailedVerdict, ...]:
+    """Failed verdicts of all tenants after an id, oldest first; `ops` is a crm_ops connection.
+
+    Ids are given before they are committed, so a lower one may appear after a higher one. Only
+    those below the first verdict younger than `settled_for` are returned: longer than the time
+    from a verdict's insert to its commit, and no reader that goes on behind the last id it saw
+    skips one.
+    """
+    since = func.clock_timestamp() - settled_for
+    unsettled = select(func.min(verdicts.c.verdict_id)).where(verdicts.c.decided_at > since)
     rows = ops.execute(
         select(verdicts.c.verdict_id, verdicts.c.tenant_id, *_COLUMNS)
         .where(verdicts.c.verdict_id > after_verdict_id, ~verdicts.c.passed)
+        .where(verdicts.c.verdict_id < func.coalesce(unsettled.scalar_subquery(), _NO_ID_YET))
         .order_by(verdicts.c.verdict_id)
         .limit(limit)
     )

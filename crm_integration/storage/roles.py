@@ -25,7 +25,7 @@ OWNER, APP, INTAKE, OPS, DAGSTER = (
 )
 ROLES = (OWNER, APP, INTAKE, OPS, DAGSTER)
 _LOCK = 7_265_001  # any number: the advisory lock that lets one process at a time do this
-_READY = "crm_integration: roles and grants, version 1"
+_READY = "crm_integration: roles and grants, version 2"
 
 _ROLE_OPTIONS: LiteralString = (
     "{} ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION NOINHERIT"
@@ -76,9 +76,9 @@ def ensure_databases(server: EmbeddedServer, prefix: str = "crm_integration") ->
         _ensure_database(connection, prefix, OWNER)
         _ensure_database(connection, dagster, DAGSTER)
         with _administrator(server, prefix) as inside:
-            _grant_schema(inside, (APP, INTAKE, OPS))
+            _grant_schema(inside, OWNER, (APP, INTAKE, OPS))
         with _administrator(server, dagster) as inside:
-            _grant_schema(inside, ())
+            _grant_schema(inside, DAGSTER, ())
         _grant_connect(connection, prefix)
         # Last, so that a process killed half-way leaves work for the next one.
         for name in (prefix, dagster):
@@ -161,8 +161,12 @@ def _ensure_database(connection: psycopg.Connection, name: str, owner: str) -> N
     )
 
 
-def _grant_schema(connection: psycopg.Connection, roles: tuple[str, ...]) -> None:
+def _grant_schema(connection: psycopg.Connection, owner: str, roles: tuple[str, ...]) -> None:
     connection.execute("revoke all on schema public from public")
+    # Up to Postgres 15 a role with NOINHERIT has nothing of owning the database.
+    connection.execute(
+        sql.SQL("grant usage, create on schema public to {}").format(sql.Identifier(owner))
+    )
     for role in roles:
         connection.execute(
             sql.SQL("grant usage on schema public to {}").format(sql.Identifier(role))

@@ -99,9 +99,10 @@ def dispatch(
         try:
             _send(sender, batch, sent)
         except RemoteError as error:
-            for one in batch.open():
+            unsent = batch.open()
+            for one in unsent:
                 batch.results[one.object_id] = outcomes.failed(one, error)
-            sent.failed += len(batch.open())
+            sent.failed += len(unsent)
             _commit(sender, batch)
             raise
         _commit(sender, batch)

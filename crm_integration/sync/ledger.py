@@ -15,7 +15,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from crm_integration.crms._contract import FieldValue
 from crm_integration.quality.holds import none_open
@@ -142,25 +153,28 @@ def claim(
             chosen.c.unclear,
         )
     ).all()
+    return [_claimed(scope, connection_id, object_type, claim_id, row) for row in rows]
 
-    def opened(object_id: UUID, sealed: bytes) -> Desired:
-        row = row_name(connection_id, object_type, object_id)
-        return Desired.decoded(scope.keys.open(TABLE, row, sealed))
 
-    return [
-        Claimed(
-            object_id=row.object_id,
-            claim_id=claim_id,
-            desired=opened(row.object_id, row.sending),
-            source_time=row.source_time,
-            tries=row.tries,
-            associated=tuple(row.associated),
-            mapping_id=row.mapping_id,
-            written_before=row.written_before,
-            unclear=None if row.unclear is None else opened(row.object_id, row.unclear),
-        )
-        for row in rows
-    ]
+def _claimed(
+    scope: TenantScope, connection_id: str, object_type: str, claim_id: UUID, row: Any
+) -> Claimed:
+    name = row_name(connection_id, object_type, row.object_id)
+
+    def opened(sealed: bytes) -> Desired:
+        return Desired.decoded(scope.keys.open(TABLE, name, sealed))
+
+    return Claimed(
+        object_id=row.object_id,
+        claim_id=claim_id,
+        desired=opened(row.sending),
+        source_time=row.source_time,
+        tries=row.tries,
+        associated=tuple(row.associated),
+        mapping_id=row.mapping_id,
+        written_before=row.written_before,
+        unclear=None if row.unclear is None else opened(row.unclear),
+    )
 
 
 def seconds_left(scope: TenantScope, claim_id: UUID) -> float:
@@ -188,15 +202,6 @@ def settle(
     rows = [_settled_row(one) for one in results]
     names = ("object_id", "claim_id", "state", "reason", "tries", "associated")
     staged = stage(scope.connection, ledger, names, rows)
-    synced = staged.c.state == State.synced.value
-    stands = ledger.c.desired_digest == ledger.c.sending_digest
-    written = {
-        "written_digest": ledger.c.sending_digest,
-        "written_at": func.clock_timestamp(),
-        "written_mapping_id": ledger.c.mapping_id,
-        "written_run_id": literal(run_id),
-    }
-    pause = func.make_interval(0, 0, 0, 0, 0, 0, staged.c.tries / 1000.0)
     counted = scope.connection.execute(
         update(ledger)
         .where(
@@ -205,28 +210,36 @@ def settle(
             ledger.c.claim_id == staged.c.claim_id,
             ledger.c.state == State.in_flight.value,
         )
-        .values(
-            state=case(
-                (or_(stands, staged.c.state == State.unknown.value), staged.c.state),
-                else_=State.pending.value,
-            ),
-            reason=staged.c.reason,
-            associated=staged.c.associated,
-            tries=case((synced, 0), else_=ledger.c.tries),
-            next_try_at=func.clock_timestamp() + pause,
-            sending=case((staged.c.state == State.unknown.value, ledger.c.sending)),
-            claim_id=None,
-            claim_expires_at=None,
-            waiting_since=case(
-                (staged.c.state == State.parked.value, func.clock_timestamp()),
-            ),
-            **{
-                name: case((synced, value), else_=ledger.c[name]) for name, value in written.items()
-            },
-        )
+        .values(**_outcome(staged, run_id))
         .returning(ledger.c.object_id)
     )
     return {row.object_id for row in counted}
+
+
+def _outcome(staged: Table, run_id: str) -> dict[str, Any]:
+    """New values of claimed rows; what a newer desire has overtaken is pending again."""
+    synced = staged.c.state == State.synced.value
+    unknown = staged.c.state == State.unknown.value
+    stands = ledger.c.desired_digest == ledger.c.sending_digest
+    pause = func.make_interval(0, 0, 0, 0, 0, 0, staged.c.tries / 1000.0)
+    written = {
+        "written_digest": ledger.c.sending_digest,
+        "written_at": func.clock_timestamp(),
+        "written_mapping_id": ledger.c.mapping_id,
+        "written_run_id": literal(run_id),
+    }
+    return {
+        "state": case((or_(stands, unknown), staged.c.state), else_=State.pending.value),
+        "reason": staged.c.reason,
+        "associated": staged.c.associated,
+        "tries": case((synced, 0), else_=ledger.c.tries),
+        "next_try_at": func.clock_timestamp() + pause,
+        "sending": case((unknown, ledger.c.sending)),
+        "claim_id": None,
+        "claim_expires_at": None,
+        "waiting_since": case((staged.c.state == State.parked.value, func.clock_timestamp())),
+        **{name: case((synced, value), else_=ledger.c[name]) for name, value in written.items()},
+    }
 
 
 def _settled_row(one: Settled) -> tuple[Any, ...]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Lock
+from traceback import walk_tb
 
 from crm_integration.errors import CrmIntegrationError
 from crm_integration.intake.drop_table import drain
-from crm_integration.intake.extract import Extracted, OpenStore, extract, open_store
+from crm_integration.intake.extract import Extracted, OpenStore, extract, fetch, open_store
 from crm_integration.mapping.tenant_file import TenantConfig, compiled_mappings, tenant_config
 from crm_integration.quality.rules import rules_version
 from crm_integration.quality.verdicts import Verdict
@@ -46,7 +47,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Problem:
-    """A part that failed: `stage` (extract, derive, judge, sync), `what` type, and why."""
+    """A part that failed: `stage` (start, extract, derive, judge, sync, report), `what`, why."""
 
     stage: str
     what: str
@@ -92,7 +93,10 @@ def run_path(
     run_id: str,
     progress: Progress | None = None,
 ) -> PathReport:
-    """Run the selected parts for one tenant over windows; never raises for the tenant's sake."""
+    """Run the selected parts for one tenant over windows.
+
+    Raises nothing: what goes wrong, foreseen or not, is a problem of this tenant's report.
+    """
     report = PathReport(tenant)
     told = progress or _untold
     try:
@@ -108,7 +112,25 @@ def run_path(
             _sync(house, report, config, version, selection, run_id, told)
     except CrmIntegrationError as error:
         report.problems.append(Problem("start", tenant, str(error)))
+    except Exception as error:  # noqa: BLE001 - the step's boundary: the neighbours go on
+        report.problems.append(Problem("start", tenant, unforeseen(error)))
     return report
+
+
+def unforeseen(error: Exception) -> str:
+    """What may be shown of an error nobody named: its kind and the place in our code.
+
+    Never its message or traceback: drivers and validators put rows and values into those.
+    """
+    places = [
+        (frame.f_globals.get("__name__", ""), line) for frame, line in walk_tb(error.__traceback__)
+    ]
+    ours = [place for place in places if place[0].startswith("crm_integration.")]
+    name, line = ours[-1] if ours else ("outside crm_integration", 0)
+    return (
+        f"unforeseen {type(error).__name__} at {name}:{line}: nothing of this tenant counts as "
+        "done; run it again, and if it stays look there"
+    )
 
 
 def _untold(tenant: str, what: str, count: int) -> None:
@@ -132,6 +154,8 @@ def _extract(
     if not selection.extracts:
         return
     tenancy, tenant = house.engines.tenancy, report.tenant
+    # Before the store is asked: what it delivered is read also while it is down.
+    delivered = drain(tenancy, house.engines.ops, tenant, connection, run_id=run_id)
     try:
         store = open_store(tenancy, tenant, connection)
     except CrmIntegrationError as error:
@@ -139,10 +163,10 @@ def _extract(
             report.problems.append(Problem("extract", object_type, str(error)))
         return
     try:
-        drain(tenancy, house.engines.ops, store, run_id=run_id)
         for object_type in store.connector.manifest.object_types:
             if object_type in selection.extracts:
-                _extract_type(house, report, store, object_type, span, run_id, told)
+                doubtful = [name for kind, name in delivered.doubtful if kind == object_type]
+                _extract_type(house, report, store, object_type, span, doubtful, run_id, told)
     finally:
         store.client.close()
 
@@ -153,6 +177,7 @@ def _extract_type(
     store: OpenStore,
     object_type: str,
     span: Window,
+    doubtful: Sequence[str],
     run_id: str,
     told: Progress,
 ) -> None:
@@ -166,6 +191,8 @@ def _extract_type(
             run_id=run_id,
             on_page=lambda what, count: told(tenant, f"extract {what}", count),
         )
+        settled = list(dict.fromkeys(doubtful))
+        fetch(house.engines.tenancy, store, object_type, settled, run_id=run_id)
     except CrmIntegrationError as error:
         report.problems.append(Problem("extract", object_type, str(error)))
 

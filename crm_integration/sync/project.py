@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import Uuid, cast, func, or_, select, update
+from sqlalchemy import Uuid, cast, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.canonical.identity import lock_identities
@@ -230,6 +230,10 @@ def _skip_merged(scope: TenantScope, connection_id: str) -> None:
     )
     scope.connection.execute(
         update(customers)
-        .where(customers.c.tenant_id == scope.tenant, customers.c.customer_id.in_(merged))
-        .values(needs_projection=False, changed_at=func.now())
+        .where(
+            customers.c.tenant_id == scope.tenant,
+            customers.c.merged_into.is_not(None),
+            customers.c.needs_projection,
+        )
+        .values(needs_projection=False)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from crm_integration.quality.holds import open_hold, release
 from crm_integration.sandbox.faults import FaultRule
@@ -59,6 +60,38 @@ def test_a_wrong_key_stops_one_tenant_with_a_sentence(
     assert not result.success
     assert tenant.state("contact") == [("pending", None)]
     assert neighbour.portal.one("contact")["email"] == "bob@example.com"
+
+
+def test_an_error_nobody_foresaw_stops_one_tenant_and_shows_nobody(
+    dagster: Dagster, tenant: Tenant, neighbour: Tenant
+) -> None:
+    """A validator's traceback showed the value it refused, and ended the run of all merchants."""
+    tenant.shop.guest_order("ada@example.com")
+    neighbour.shop.guest_order("bob@example.com")
+    plan = json.dumps({"budgets": {"all": {"calls": "ada.lovelace@example.com"}}})
+    tenant.rows(
+        "update connections set settings = cast(:plan as jsonb) where side = 'crm' returning 1",
+        plan=plan,
+    )
+
+    result = dagster.run("reconcile_all", tenant, neighbour)
+
+    assert not result.success
+    assert neighbour.portal.one("contact")["email"] == "bob@example.com"
+    assert dagster.partitions("crm_sync", "orders") == {f"{neighbour.name}|2024-03-01"}
+    log = json.dumps([str(entry) for entry in dagster.instance.all_logs(result.run_id)])
+    assert "lovelace" not in log.lower()
+    assert "unforeseen ValidationError at crm_integration.sync.crm_run:" in log
+
+
+def test_a_tenant_whose_walls_do_not_open_stops_nobody(dagster: Dagster, tenant: Tenant) -> None:
+    """Somebody removed a merchant and left the partition: reporting on it ended the run."""
+    tenant.shop.guest_order("ada@example.com")
+
+    result = dagster.run("reconcile_all", replace(tenant, name="nobody"), tenant)
+
+    assert not result.success
+    assert dagster.partitions("crm_sync", "orders") == {f"{tenant.name}|2024-03-01"}
 
 
 def test_each_partition_has_its_own_check_and_points_at_its_own_materialization(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
@@ -15,12 +15,14 @@ from sqlalchemy import text
 
 from crm_integration.definitions import defs
 from crm_integration.defs.health.failed_checks import failed_checks
+from crm_integration.defs.live import drop_table_sensor as sensor_module
 from crm_integration.defs.live.drop_table_sensor import drop_table_sensor
 from crm_integration.defs.maintenance.tenant_partitions import tenant_partitions
 from crm_integration.defs.partitions import TENANTS, key_of
 from crm_integration.defs.reconcile import RANGE_END, RANGE_START, reconcile_schedule
 from crm_integration.defs.resources import HouseResource
 from crm_integration.errors import Transient
+from crm_integration.health import failed_check_post
 from crm_integration.intake.drop_table import put
 from crm_integration.storage.engine import engine_for
 from crm_integration_tests.defs.conftest import Dagster
@@ -58,6 +60,29 @@ def test_an_unread_delivery_starts_a_run_for_its_tenant(
     today = datetime.now(UTC).date()
     mine = [one for one in requests if one.partition_key == key_of(tenant.name, today)]
     assert len(mine) == 1
+
+
+def test_deliveries_nobody_can_read_do_not_stand_before_those_of_others(
+    dagster: Dagster,
+    house: House,
+    tenant: Tenant,
+    neighbour: Tenant,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twenty merchants with a broken tenant file were asked for first, tick after tick; nobody
+    else's webhooks were read."""
+    monkeypatch.setattr(sensor_module, "TENANTS_A_TICK", 1)
+    for one in (tenant, neighbour):
+        _deliver(house, one, "order.created", b"{}")
+
+    asked: set[str] = set()
+    context = _sensor_context(dagster)
+    for _ in range(20):
+        asked |= {str(one.partition_key) for one in drop_table_sensor(context)}
+        context = _sensor_context(dagster, context.cursor)
+
+    today = datetime.now(UTC).date()
+    assert asked >= {key_of(one.name, today) for one in (tenant, neighbour)}
 
 
 def test_the_run_reads_the_delivery_into_a_raw_record_and_the_crm(
@@ -129,6 +154,7 @@ def _alert_address(monkeypatch: pytest.MonkeyPatch, status: int) -> Iterator[lis
     thread.start()
     from crm_integration.settings import reset_settings
 
+    monkeypatch.setattr(failed_check_post, "SETTLED_FOR", timedelta(0))
     monkeypatch.setenv("CRM_INTEGRATION_ALERT_URL", f"http://127.0.0.1:{server.server_port}/hook")
     reset_settings()
     try:

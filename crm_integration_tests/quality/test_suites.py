@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -29,6 +30,7 @@ from crm_integration_tests.quality.canonical_rows import (
 )
 
 DAY = date(2011, 1, 1)
+AT_ONCE = timedelta(0)
 
 
 @pytest.fixture
@@ -259,19 +261,41 @@ def test_the_alert_sensor_reads_failures_of_all_tenants_with_its_own_role(
 ) -> None:
     """Alerts ran as a role that could also read customers."""
     with engine_for(urls.ops).connect() as ops:
-        seen = failing_since(ops, 0, 10_000)
+        seen = failing_since(ops, 0, 10_000, settled_for=AT_ONCE)
         last = seen[-1].verdict_id if seen else 0
         for name in ("aurora", "borealis"):
             with tenancy.scope(name) as scope:
                 add_order(scope, DAY, f"{name}-1", uuid4())
                 _judge(scope, "order", [_window(DAY)])
-        found = failing_since(ops, last, 10)
+        found = failing_since(ops, last, 10, settled_for=AT_ONCE)
         assert [(one.tenant, one.verdict.check_name) for one in found] == [
             ("aurora", SET_RULES),
             ("borealis", SET_RULES),
         ]
-        assert failing_since(ops, found[0].verdict_id, 1) == found[1:]
+        rest = failing_since(ops, found[0].verdict_id, 1, settled_for=AT_ONCE)
+        assert rest == found[1:]
         assert "-1" not in str(found[0].verdict.details)
+
+
+def test_a_verdict_that_is_committed_after_a_later_one_is_not_skipped(
+    tenancy: Tenancy, tenant: str, urls: DatabaseUrls
+) -> None:
+    """Tenants are judged at once: the alert went on behind the quick one, the slow one's failure
+    was never told."""
+    soon = timedelta(seconds=1)
+    with engine_for(urls.ops).connect() as ops:
+        seen = failing_since(ops, 0, 10_000, settled_for=AT_ONCE)
+        last = seen[-1].verdict_id if seen else 0
+        with tenancy.scope(tenant) as slow:
+            add_order(slow, DAY, "slow-1", uuid4())
+            _judge(slow, "order", [_window(DAY)])
+            with tenancy.scope("borealis") as quick:
+                add_order(quick, DAY, "quick-1", uuid4())
+                _judge(quick, "order", [_window(DAY)])
+            assert failing_since(ops, last, 10, settled_for=soon) == ()
+        time.sleep(1.2)
+        found = failing_since(ops, last, 10, settled_for=soon)
+    assert [one.tenant for one in found] == [tenant, "borealis"]
 
 
 def test_overlapping_windows_and_wrong_options_are_refused(tenancy: Tenancy, tenant: str) -> None:

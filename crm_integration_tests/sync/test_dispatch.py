@@ -126,7 +126,9 @@ def test_a_token_revoked_in_mid_run_loses_nothing(tenant: Tenant) -> None:
     """Reading still worked, the write did not: the claimed rows must come back."""
     _people(tenant, 3)
     tenant.portal.follow(FaultRule("revoke", "POST", UPSERT, count=0))
-    assert tenant.sync("contact").problem
+    run = tenant.sync("contact")
+    assert run.problem
+    assert run.sent["contact"].failed == 3, "the run's metadata said that nothing failed"
     assert {state for state, _ in tenant.state("contact")} == {"retry"}
     tenant.portal.follow()
     tenant.hurry()

@@ -23,9 +23,15 @@ TENANTS_A_TICK = 20
 def drop_table_sensor(
     context: SensorEvaluationContext, house: HouseResource
 ) -> Iterator[RunRequest]:
-    """At most one run a tenant and tick; a run key a minute keeps a backlog from piling up runs."""
+    """At most one run a tenant and tick; a run key a minute keeps a backlog from piling up runs.
+
+    The cursor is the last tenant that was asked for: the next tick goes on behind it.
+    """
     now = datetime.now(UTC)
-    for found in waiting(house.open().engines.ops, limit=TENANTS_A_TICK):
+    some = waiting(house.open().engines.ops, limit=TENANTS_A_TICK, behind=context.cursor or "")
+    if some:
+        context.update_cursor(some[-1].tenant)
+    for found in some:
         yield RunRequest(
             run_key=f"drop:{found.tenant}:{now:%Y%m%d%H%M}",
             partition_key=key_of(found.tenant, now.date()),

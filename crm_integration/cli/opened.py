@@ -1,0 +1,20 @@
+"""The house for a command: opened on the database that the settings name."""
+
+from __future__ import annotations
+
+import getpass
+
+from crm_integration.settings import get_settings
+from crm_integration.sync.opening import open_house
+from crm_integration.sync.path import House
+
+
+def house() -> House:
+    """Raises BadSetting, NewerSchema, UnsafeRole or StorageError, each with the fix."""
+    settings = get_settings()
+    return open_house(settings, database=settings.database)
+
+
+def actor() -> str:
+    """Who types this, for the audit trail."""
+    return f"cli:{getpass.getuser()}"

@@ -32,7 +32,6 @@ _FIXES = {
     "database": "Use a-z, 0-9 and _, starting with a letter (embedded server only).",
     "window": "Use day or month.",
     "start_day": "Use an ISO day such as 2024-01-01.",
-    "settle_seconds": "Use whole seconds from 0 to 86400.",
     "alert_url": "Use an https address (http only on 127.0.0.1, ::1 or localhost).",
     "mappings": "Name the folder with the mapping files, or install with pip install -e.",
     "log_level": "Use DEBUG, INFO, WARNING or ERROR.",
@@ -52,8 +51,8 @@ def _default_mappings() -> Path:
 class Settings(BaseSettings):
     """Every setting, from variables `CRM_INTEGRATION_<NAME>`; immutable once read.
 
-    `start_day` is the first UTC day of the windows; `settle_seconds` is how long after a
-    window's end a store may still be adding to it (architecture, promise 10).
+    `start_day` is the first UTC day of the windows; `database` names the embedded server's
+    database, a server of one's own is named by the URLs.
     """
 
     model_config = SettingsConfigDict(
@@ -77,7 +76,6 @@ class Settings(BaseSettings):
     master_key_file: Path | None = None
     window: Literal["day", "month"] = "day"
     start_day: date = date(2024, 1, 1)
-    settle_seconds: int = Field(default=300, ge=0, le=86_400)
     alert_url: str | None = Field(default=None, repr=False)
     mappings: Path = Field(default_factory=_default_mappings)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

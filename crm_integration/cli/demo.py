@@ -92,7 +92,7 @@ def _spans(
         first, last = days_of(path)
         first = first_day or first
         if days is not None:
-            last = min(last, first + timedelta(days=days))
+            last = min(last, first + timedelta(days=days - 1))
         spans.append((first, max(first, last)))
     return spans
 

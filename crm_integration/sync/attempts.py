@@ -22,7 +22,10 @@ from crm_integration.tenancy.scope import TenantScope
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try. `kind`: create, update, adopt, associate; `outcome`: the state it led to."""
+    """One try, with the mapping and the raw record its fields came from.
+
+    `kind`: create, update, adopt, associate; `outcome`: the state it led to.
+    """
 
     object_id: UUID
     claim_id: UUID
@@ -31,6 +34,7 @@ class Attempt:
     status: int
     code: str | None
     mapping_id: str
+    raw_id: int
     exchange: dict[str, Any] | None = field(default=None, repr=False)
 
 
@@ -47,7 +51,8 @@ def record(
         return
     names = (
         *("tenant_id", "uid", "connection_id", "object_type", "object_id", "claim_id", "kind"),
-        *("outcome", "status", "code", "mapping_id", "retry_policy", "run_id", "exchange"),
+        *("outcome", "status", "code", "mapping_id", "raw_id", "retry_policy", "run_id"),
+        "exchange",
     )
     rows = (_row(scope, connection_id, object_type, one, run_id) for one in tries)
     staged = stage(scope.connection, attempts, names, rows)
@@ -66,5 +71,6 @@ def _row(
         exchange = scope.keys.seal("attempts", str(uid), plain)
     return (
         *(scope.tenant, uid, connection_id, object_type, one.object_id, one.claim_id, one.kind),
-        *(one.outcome, one.status, one.code, one.mapping_id, VERSION, run_id, exchange),
+        *(one.outcome, one.status, one.code, one.mapping_id, one.raw_id, VERSION, run_id),
+        exchange,
     )

@@ -8,6 +8,7 @@ have to wait too long books nothing and is told to come back later.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -52,12 +53,16 @@ class BudgetGate:
     budgets: Mapping[str, CallBudget]
     calls: int = 0
     sleep: Callable[[float], None] = time.sleep
+    deadline: float = math.inf
+    """No call leaves after this moment (`time.monotonic`): its claim would run out under way."""
 
     def __call__(self, endpoint_class: str) -> None:
         """Wait for a turn of this class and of all calls. Raises Transient when it takes long."""
         for name in dict.fromkeys(("all", endpoint_class)):
             if name in self.budgets:
                 self._book(name, self.budgets[name])
+        if time.monotonic() > self.deadline:
+            raise Transient("not sent: the claim is nearly over", code="claim_nearly_over")
         self.calls += 1
 
     def _book(self, name: str, budget: CallBudget) -> None:

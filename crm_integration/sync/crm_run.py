@@ -6,6 +6,7 @@ the ledger has something due, and no row is due while a hold is open for its obj
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -150,51 +151,59 @@ class _Session:
                 )
             )
         if waiting:
-            adapter = self._opened()
+            adapter, gate = self._opened()
+            gate.deadline = math.inf
             mapping = self.mappings[object_type]
             needs = [
                 FieldNeed(rule.name, rule.kind, rule.label) for rule in mapping.fields.values()
             ]
             adapter.prepare(object_type, needs)
-            dispatch(self._sender(adapter, mapping), sent, on_batch=self.on_batch)
+            dispatch(self._sender(adapter, gate, mapping), sent, on_batch=self.on_batch)
 
-    def _sender(self, adapter: Adapter, mapping: CompiledMapping) -> Sender:
+    def _sender(self, adapter: Adapter, gate: BudgetGate, mapping: CompiledMapping) -> Sender:
         return Sender(
             self.engines.tenancy,
             self.tenant,
             self.connection.connection_id,
             adapter,
+            gate,
             crm_connector(self.connection.platform).manifest,
             mapping,
             self.rules_version,
             self.run_id,
         )
 
-    def _opened(self) -> Adapter:
+    def _opened(self) -> tuple[Adapter, BudgetGate]:
         """The adapter, once it has shown to be the account the connection was made for."""
-        if self.adapter is not None:
-            return self.adapter
+        if self.adapter is not None and self.gate is not None:
+            return self.adapter, self.gate
         with self.engines.tenancy.scope(self.tenant) as scope:
             secrets = vault.open_secrets(scope, self.connection.connection_id)
         crm = crm_connector(self.connection.platform)
         account = f"{self.connection.platform}/{self.connection.account_id}".encode()
-        self.gate = BudgetGate(
+        gate = self.gate = self.gate or BudgetGate(
             self.engines.ops,
             self.connection.platform,
             self.engines.tenancy.master.digest("budget", account),
             {**crm.manifest.budgets, **_agreed(self.connection.settings)},
         )
-        adapter = crm.open(
-            CrmAccess(self.connection.base_url, secrets, self.connection.settings), self.gate
-        )
+        access = CrmAccess(self.connection.base_url, secrets, self.connection.settings)
+        adapter = crm.open(access, gate)
+        try:
+            self._refuse_another(adapter)
+        except RemoteError:
+            adapter.close()
+            raise
         self.adapter = adapter
+        return adapter, gate
+
+    def _refuse_another(self, adapter: Adapter) -> None:
         if adapter.account_id() != self.connection.account_id:
             raise NeedsReconnect(
                 f"the CRM of {self.tenant} answers as another account than the one it was "
                 "connected to: nothing was written; reconnect it",
                 code="other_account",
             )
-        return adapter
 
     def _soon(self) -> ColumnElement[bool]:
         return due(self.rules_version, within=LONGEST_PAUSE)

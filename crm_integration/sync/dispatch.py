@@ -7,13 +7,15 @@ record are committed in one transaction per batch, under the batch's claim.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from crm_integration.crms._contract import Adapter, CrmRecord, Outcome, Write
 from crm_integration.crms._registry import CrmManifest
-from crm_integration.errors import Conflict, RemoteError, Transient
+from crm_integration.errors import Conflict, RemoteError
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.mapping.normalised import same
 from crm_integration.mapping.ownership import diff, remembered, to_write
@@ -22,11 +24,15 @@ from crm_integration.sync.adoption import Sought, seek
 from crm_integration.sync.association import associate
 from crm_integration.sync.attempts import Attempt
 from crm_integration.sync.bindings import Binding, bind, bindings_of, owners_of
+from crm_integration.sync.budget import BudgetGate
 from crm_integration.sync.ledger import CLAIM_SECONDS, Claimed, Settled, claim, settle
-from crm_integration.sync.ledger import seconds_left as claim_seconds_left
 from crm_integration.sync.transitions import State
 from crm_integration.sync.waiting import AMBIGUOUS
 from crm_integration.tenancy.scope import Tenancy, TenantScope
+
+SEND_WITHIN = CLAIM_SECONDS - 40.0
+"""Seconds after a claim in which a call may still leave: the longest call (30 s, and 10 s to
+connect) ends before another process may take the claim over."""
 
 BATCH = 100
 """Records a claim; a batch is read and written well within half a claim's life."""
@@ -57,6 +63,7 @@ class Sender:
     tenant: str
     connection_id: str
     adapter: Adapter
+    gate: BudgetGate
     manifest: CrmManifest
     mapping: CompiledMapping
     rules_version: str
@@ -95,7 +102,7 @@ def dispatch(
     claimed rows are then to be retried later.
     """
     total = 0
-    while batch := _claim(sender):
+    while batch := _claim_in_time(sender):
         try:
             _send(sender, batch, sent)
         except RemoteError as error:
@@ -109,6 +116,14 @@ def dispatch(
         total += len(batch.claimed)
         if on_batch is not None:
             on_batch(sender.object_type, total)
+
+
+def _claim_in_time(sender: Sender) -> _Batch | None:
+    """A claim, and the moment until which calls for it may leave; measured from before it."""
+    before = time.monotonic()
+    batch = _claim(sender)
+    sender.gate.deadline = math.inf if batch is None else before + SEND_WITHIN
+    return batch
 
 
 def _claim(sender: Sender) -> _Batch | None:
@@ -234,20 +249,10 @@ def _recognised(
 def _write(sender: Sender, batch: _Batch, sent: Sent) -> None:
     if not batch.writes:
         return
-    _assert_time_left(sender, batch)
     writes = list(batch.writes.items())
     answered = sender.adapter.write(sender.object_type, [write for _, write in writes])
     for (key, write), outcome in zip(writes, answered, strict=True):
         _take_answer(sender, batch, batch.claimed[key], write, outcome, sent)
-
-
-def _assert_time_left(sender: Sender, batch: _Batch) -> None:
-    """A batch whose claim is half spent is not sent: another process may take it over."""
-    claim_id = next(iter(batch.claimed.values())).claim_id
-    with sender.tenancy.scope(sender.tenant) as scope:
-        left = claim_seconds_left(scope, claim_id)
-    if left < CLAIM_SECONDS / 2:
-        raise Transient("a batch was slow: its claim is nearly over", code="claim_nearly_over")
 
 
 def _take_answer(
@@ -312,6 +317,7 @@ def _attempt(
         outcome.status,
         outcome.error.code if outcome.error else None,
         one.mapping_id,
+        one.raw_id,
         {"request": dict(write.fields), "answer": outcome.answer},
     )
 

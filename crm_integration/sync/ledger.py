@@ -79,6 +79,7 @@ class Claimed:
     tries: int
     associated: tuple[UUID, ...]
     mapping_id: str
+    raw_id: int
     written_before: bool
     unclear: Desired | None = None
 
@@ -136,6 +137,8 @@ def claim(
             state=State.in_flight.value,
             sending=ledger.c.desired,
             sending_digest=ledger.c.desired_digest,
+            sending_mapping_id=ledger.c.mapping_id,
+            sending_raw_id=ledger.c.raw_id,
             claim_id=claim_id,
             claim_expires_at=expiry,
             tries=ledger.c.tries + 1,
@@ -149,6 +152,7 @@ def claim(
             ledger.c.tries,
             ledger.c.associated,
             ledger.c.mapping_id,
+            ledger.c.raw_id,
             ledger.c.written_digest.is_not(None).label("written_before"),
             chosen.c.unclear,
         )
@@ -172,19 +176,10 @@ def _claimed(
         tries=row.tries,
         associated=tuple(row.associated),
         mapping_id=row.mapping_id,
+        raw_id=row.raw_id,
         written_before=row.written_before,
         unclear=None if row.unclear is None else opened(row.unclear),
     )
-
-
-def seconds_left(scope: TenantScope, claim_id: UUID) -> float:
-    """Seconds until a claim expires by the database's clock; the sender asks before it sends."""
-    left = scope.connection.scalar(
-        select(
-            func.extract("epoch", func.min(ledger.c.claim_expires_at) - func.clock_timestamp())
-        ).where(ledger.c.tenant_id == scope.tenant, ledger.c.claim_id == claim_id)
-    )
-    return float(left or 0.0)
 
 
 def settle(
@@ -225,7 +220,8 @@ def _outcome(staged: Table, run_id: str) -> dict[str, Any]:
     written = {
         "written_digest": ledger.c.sending_digest,
         "written_at": func.clock_timestamp(),
-        "written_mapping_id": ledger.c.mapping_id,
+        "written_mapping_id": ledger.c.sending_mapping_id,
+        "written_raw_id": ledger.c.sending_raw_id,
         "written_run_id": literal(run_id),
     }
     return {

@@ -221,7 +221,7 @@ def _wish_with_link(scope: TenantScope, link: UUID) -> None:
 
 def _row(tries: int) -> Claimed:
     desired = Desired({}, None, ())
-    return Claimed(uuid4(), uuid4(), desired, at(0), tries, (), "m", written_before=False)
+    return Claimed(uuid4(), uuid4(), desired, at(0), tries, (), "m", 1, written_before=False)
 
 
 def test_a_retry_waits_longer_each_time_and_ends() -> None:

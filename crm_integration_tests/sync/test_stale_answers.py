@@ -9,9 +9,12 @@ import pytest
 from sqlalchemy import text
 
 from crm_integration.crms._registry import crm_connector
+from crm_integration.errors import Transient
+from crm_integration.quality.holds import open_hold
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration.sync import dispatch as dispatching
 from crm_integration.sync.adoption import seek
+from crm_integration.sync.budget import BudgetGate
 from crm_integration.sync.ledger import Claimed
 from crm_integration_tests.house import Tenant, account, at
 from crm_integration_tests.sync.rows import claimed, wished
@@ -90,11 +93,43 @@ def test_a_batch_whose_claim_is_nearly_over_is_not_sent(
     """Slow reads ate the claim; the write came when another process had taken the rows over."""
     tenant.keep(account(1, at(0), "ada@example.com"))
     tenant.derive()
-    monkeypatch.setattr(dispatching, "claim_seconds_left", lambda scope, claim_id: 5.0)
+    monkeypatch.setattr(dispatching, "SEND_WITHIN", -1.0)
     run = tenant.sync("contact")
     assert run.problem == "Transient claim_nearly_over"
     assert tenant.portal.records("contact") == {}
     assert [state for state, _ in tenant.state("contact")] == ["retry"]
+
+
+def test_every_call_of_a_batch_is_held_back_once_its_claim_is_nearly_over(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that was split over sixty calls outlived its claim and overwrote a newer value."""
+    gate = BudgetGate(tenant.house.engines.ops, "hubspot", b"account", {})
+    gate("batch")
+    gate.deadline = 0.0
+    with pytest.raises(Transient) as refused:
+        gate("batch")
+    assert refused.value.code == "claim_nearly_over"
+    assert gate.calls == 1
+
+
+def test_a_write_names_the_raw_record_and_the_mapping_it_was_made_from(tenant: Tenant) -> None:
+    """After the next wish nobody could tell which payload a CRM value had come from."""
+    tenant.keep(account(1, at(0), "ada@example.com"))
+    tenant.derive()
+    tenant.sync("contact")
+    (first,) = tenant.rows("select raw_id from raw_records")
+    tenant.keep(account(1, at(9), "ada@example.com", last_name="Later"))
+    tenant.derive()
+    with tenant.scope() as scope:
+        open_hold(scope, "contact", "row_rules", "a test", "release it", 1)
+    tenant.sync("contact")
+    (wished_now,) = tenant.rows("select raw_id from ledger")
+    assert wished_now.raw_id != first.raw_id
+    (attempt,) = tenant.rows("select raw_id, mapping_id from attempts")
+    (row,) = tenant.rows("select written_raw_id, written_mapping_id from ledger")
+    assert attempt.raw_id == row.written_raw_id == first.raw_id
+    assert attempt.mapping_id == row.written_mapping_id == "hubspot/contact/v1"
 
 
 def test_two_objects_that_match_one_record_are_both_left_to_a_person(tenant: Tenant) -> None:

@@ -42,11 +42,14 @@ ledger = tenant_table(
     Column("needs", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
     Column("sending", LargeBinary),
     Column("sending_digest", LargeBinary),
+    Column("sending_mapping_id", Text),
+    Column("sending_raw_id", BigInteger),
     Column("claim_id", Uuid),
     Column("claim_expires_at", DateTime(timezone=True)),
     Column("written_digest", LargeBinary),
     Column("written_at", DateTime(timezone=True)),
     Column("written_mapping_id", Text),
+    Column("written_raw_id", BigInteger),
     Column("written_run_id", Text),
     Column("associated", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
     Column("tries", Integer, nullable=False, server_default=text("0")),
@@ -63,12 +66,6 @@ Index(
     postgresql_where=ledger.c.state.in_(("pending", "retry", "unknown", "in_flight", "parked")),
 )
 
-Index(
-    "ix_ledger_claim",
-    ledger.c.tenant_id,
-    ledger.c.claim_id,
-    postgresql_where=ledger.c.claim_id.is_not(None),
-)
 # Links name an object, not its type.
 Index("ix_ledger_object", ledger.c.tenant_id, ledger.c.connection_id, ledger.c.object_id)
 
@@ -107,6 +104,7 @@ attempts = tenant_table(
     Column("status", SmallInteger, nullable=False),
     Column("code", Text),
     Column("mapping_id", Text, nullable=False),
+    Column("raw_id", BigInteger, nullable=False),
     Column("retry_policy", SmallInteger, nullable=False),
     Column("run_id", Text, nullable=False),
     Column("exchange", LargeBinary),

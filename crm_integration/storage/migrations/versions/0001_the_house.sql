@@ -67,6 +67,7 @@ CREATE TABLE attempts (
     status SMALLINT NOT NULL,
     code TEXT,
     mapping_id TEXT NOT NULL,
+    raw_id BIGINT NOT NULL,
     retry_policy SMALLINT NOT NULL,
     run_id TEXT NOT NULL,
     exchange BYTEA,
@@ -249,11 +250,14 @@ CREATE TABLE ledger (
     needs UUID[] DEFAULT '{}' NOT NULL,
     sending BYTEA,
     sending_digest BYTEA,
+    sending_mapping_id TEXT,
+    sending_raw_id BIGINT,
     claim_id UUID,
     claim_expires_at TIMESTAMP WITH TIME ZONE,
     written_digest BYTEA,
     written_at TIMESTAMP WITH TIME ZONE,
     written_mapping_id TEXT,
+    written_raw_id BIGINT,
     written_run_id TEXT,
     associated UUID[] DEFAULT '{}' NOT NULL,
     tries INTEGER DEFAULT 0 NOT NULL,
@@ -262,7 +266,6 @@ CREATE TABLE ledger (
     CONSTRAINT pk_ledger PRIMARY KEY (tenant_id, connection_id, object_type, object_id),
     CONSTRAINT fk_ledger_tenant_id_tenants FOREIGN KEY(tenant_id) REFERENCES tenants (tenant_id)
 );
-CREATE INDEX ix_ledger_claim ON ledger (tenant_id, claim_id) WHERE claim_id IS NOT NULL;
 CREATE INDEX ix_ledger_due ON ledger (tenant_id, connection_id, object_type, next_try_at, object_id) WHERE state IN ('pending', 'retry', 'unknown', 'in_flight', 'parked');
 CREATE INDEX ix_ledger_object ON ledger (tenant_id, connection_id, object_id);
 ALTER TABLE ledger ENABLE ROW LEVEL SECURITY;

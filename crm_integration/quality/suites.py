@@ -22,6 +22,7 @@ from crm_integration.quality.options import Options, Scalar, read_options
 from crm_integration.quality.row_checks import THE_ROW
 from crm_integration.quality.rules import LINES_OF, Rule, rules_for, rules_version
 from crm_integration.quality.verdicts import Verdict, Window, failing_windows, write_verdicts
+from crm_integration.storage.bulk import join_by_hash
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.storage.tables.quality import quarantine
 from crm_integration.tenancy.scope import TenantScope
@@ -85,6 +86,7 @@ def judge_windows(
     """
     if not windows:
         return []
+    join_by_hash(scope.connection)
     tallies = _empty_tallies(windows)
     chosen, version = read_options(options), rules_version(options)
     for subject in (entity, *([LINES_OF[entity]] if entity in LINES_OF else ())):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, Table
+from sqlalchemy import Column, Connection, MetaData, Table, text
 from sqlalchemy.schema import CreateTable
 
 _IN_USE = "crm_integration.staged"
@@ -58,3 +58,12 @@ def _number(connection: Connection) -> int:
     number = number + 1 if before is transaction else 1
     connection.info[_IN_USE] = (transaction, number)
     return number
+
+
+def join_by_hash(connection: Connection) -> None:
+    """For this transaction: whole windows are joined by hash, not row by row.
+
+    Reports over a run's windows come right after the rows were written, when the planner's
+    statistics still say that there are none; a nested loop then reads a table a row.
+    """
+    connection.execute(text("set local enable_nestloop = off"))

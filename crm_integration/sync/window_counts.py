@@ -11,6 +11,7 @@ from datetime import date
 
 from sqlalchemy import ColumnElement, Table, and_, func, literal, select
 
+from crm_integration.storage.bulk import join_by_hash
 from crm_integration.storage.tables.canonical import customers, orders, products, refunds
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.storage.tables.sync import ledger
@@ -60,6 +61,7 @@ def raw_counts(scope: TenantScope, span: tuple[date, date]) -> Counts:
 
 def canonical_counts(scope: TenantScope, span: tuple[date, date]) -> Counts:
     """Canonical rows, and money by currency, by entity and day of the row's raw record."""
+    join_by_hash(scope.connection)
     counts = _empty()
     for entity, (table, amount) in _TABLES.items():
         currency = table.c.currency if "currency" in table.c else literal("")
@@ -80,6 +82,7 @@ def canonical_counts(scope: TenantScope, span: tuple[date, date]) -> Counts:
 
 def ledger_counts(scope: TenantScope, span: tuple[date, date]) -> Counts:
     """Ledger rows by object type, day of their raw record, and state."""
+    join_by_hash(scope.connection)
     counts = _empty()
     rows = scope.connection.execute(
         select(ledger.c.object_type, raw_records.c.day, ledger.c.state, func.count())

@@ -22,6 +22,10 @@ AMBIGUOUS = "several CRM records match"
 LONGEST_WAIT = timedelta(days=1)
 """After this an object is written without the record it waited for."""
 
+LOOK_AGAIN = timedelta(days=1)
+"""So often an ambiguous record is looked for anew: a person who merged the two in the CRM need
+tell nobody."""
+
 _WILL_PROCEED = (State.pending, State.in_flight, State.retry, State.unknown, State.held)
 
 
@@ -46,6 +50,8 @@ def settle_waiting(
     waiting = ledger.c.reason == DEPENDENCY
     move(*where, State.parked, State.pending, waiting, ~_must_wait(scope))
     move(*where, State.parked, State.pending, waiting, overdue, still_waiting=True)
+    asked_long_ago = ledger.c.waiting_since < func.clock_timestamp() - LOOK_AGAIN
+    move(*where, State.parked, State.pending, ledger.c.reason == AMBIGUOUS, asked_long_ago)
     fresh = or_(ledger.c.waiting_since.is_(None), ~overdue)
     move(*where, State.pending, State.parked, _must_wait(scope), fresh, reason=DEPENDENCY)
     move(*where, State.synced, State.pending, _can_be_associated(scope))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
+
 from crm_integration.sync.waiting import AMBIGUOUS
 from crm_integration_tests.house import Tenant, account, at, order
 
@@ -55,6 +57,26 @@ def test_a_contact_that_is_there_twice_waits_for_a_person_and_its_order_does_not
     assert _synced(tenant)
     for one in tenant.portal.records("order"):
         assert tenant.portal.linked("order", one, "contact") == {first.id}
+
+
+def test_two_records_that_a_person_merged_are_looked_for_again_the_next_day(
+    tenant: Tenant,
+) -> None:
+    """The duplicate was merged in the CRM, and the contact waited for a change that never came."""
+    tenant.portal.enter(email="ada@example.com", firstname="Addie")
+    second = tenant.portal.enter(email="ada@example.com", firstname="A.")
+    tenant.keep(account(1, at(0), "ada@example.com"))
+    tenant.derive()
+    tenant.sync()
+    tenant.portal.state.archive("contacts", second)
+    assert tenant.sync().calls == 0, "not at every run"
+
+    with tenant.scope() as scope:
+        scope.connection.execute(
+            text("update ledger set waiting_since = now() - interval '25 hours'")
+        )
+    assert tenant.sync().sent["contact"].adopted == 1
+    assert _synced(tenant)
 
 
 def test_what_sales_change_in_a_filled_field_is_theirs(tenant: Tenant) -> None:

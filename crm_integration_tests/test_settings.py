@@ -42,7 +42,7 @@ def test_an_empty_environment_gives_what_the_documentation_says() -> None:
     [
         ("WINDOW", "week", "day or month"),
         ("START_DAY", "yesterday", "ISO day"),
-        ("SETTLE_SECONDS", "-1", "whole seconds"),
+        ("DATABASE", "Bad Name", "starting with a letter"),
         ("ALERT_URL", "http://hooks.example.com/x", "https"),
         ("ALERT_URL", "hooks.example.com", "https"),
         ("PG_BIN", "/nowhere/at/all", "initdb"),

@@ -74,13 +74,18 @@ def newest_in_window(
 
 
 def newest_of(
-    scope: TenantScope, connection_id: str, object_type: str, source_ids: Sequence[str]
+    scope: TenantScope,
+    connection_id: str,
+    object_type: str,
+    source_ids: Sequence[str],
+    *,
+    parent_type: str | None = None,
 ) -> list[RawRecord]:
     """The newest raw record of each of these objects, whatever its day."""
     asked = stage(
         scope.connection, raw_records, ("source_id",), [(one,) for one in set(source_ids)]
     )
-    return _read_newest(scope, connection_id, object_type, asked, None)
+    return _read_newest(scope, connection_id, object_type, asked, parent_type)
 
 
 def _read_newest(

@@ -7,15 +7,12 @@ cannot be read, or a row that breaks a rule, is quarantined alone and the rest g
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, TypeVar, cast
 from uuid import UUID
-
-import orjson
 
 from crm_integration.canonical.customer_rows import write_customers
 from crm_integration.canonical.customers import Customer
@@ -35,6 +32,7 @@ from crm_integration.canonical.refund_rows import write_refunds
 from crm_integration.canonical.refunds import Refund
 from crm_integration.canonical.sourced import Sourced, Stamp
 from crm_integration.canonical.upsert import Upserted
+from crm_integration.intake.payload import parsed
 from crm_integration.intake.raw_reading import RawRecord, newest_in_window, newest_of
 from crm_integration.intake.raw_records import note_outcomes
 from crm_integration.quality.options import Scalar
@@ -111,8 +109,7 @@ def derive_window(
                     after=after,
                     limit=CHUNK,
                 )
-                displaced = _derive_chunk(scope, derive, object_type, records, done)
-                _derive_displaced(scope, derive, displaced, done)
+                derive_records(scope, derive, object_type, records, done)
             if on_chunk is not None:
                 on_chunk(object_type, done.read)
             if len(records) < CHUNK:
@@ -134,6 +131,21 @@ class _Chunk:
         default_factory=lambda: defaultdict[str, set[tuple[str, int, str]]](set)
     )
     outcomes: dict[int, str] = field(default_factory=lambda: dict[int, str]())
+
+
+def derive_records(
+    scope: TenantScope,
+    derive: Deriver,
+    object_type: str,
+    records: Sequence[RawRecord],
+    done: Derived,
+) -> None:
+    """Derive these records, and those of customers that they displaced, in this transaction.
+
+    The caller holds the tenant's identity lock.
+    """
+    displaced = _derive_chunk(scope, derive, object_type, records, done)
+    _derive_displaced(scope, derive, displaced, done)
 
 
 def _derive_chunk(
@@ -161,8 +173,8 @@ def _derive_chunk(
 def _read(derive: Deriver, object_type: str, record: RawRecord, chunk: _Chunk) -> None:
     """One raw record to canonical objects, judged by the row rules."""
     try:
-        payload = _parsed(record.payload)
-        parent = None if record.parent is None else _parsed(record.parent)
+        payload = parsed(record.payload)
+        parent = None if record.parent is None else parsed(record.parent)
         objects = list(
             derive.connector.canonical.to_canonical(object_type, payload, parent, derive.context)
         )
@@ -185,27 +197,6 @@ def _read(derive: Deriver, object_type: str, record: RawRecord, chunk: _Chunk) -
         chunk.accepted[entity].append(
             Sourced(accepted, derive.connection.connection_id, record.raw_id, record.observation)
         )
-
-
-def _parsed(payload: bytes) -> dict[str, Any]:
-    """Raises Unreadable for bytes that are no JSON object."""
-    try:
-        parsed = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        parsed = _parsed_leniently(payload)
-    if not isinstance(parsed, dict):
-        raise Unreadable("not_an_object", field="$", fix="the store must send a JSON object")
-    return cast(dict[str, Any], parsed)
-
-
-def _parsed_leniently(payload: bytes) -> Any:
-    """Lone surrogates are refused by orjson, and sent by real shops."""
-    try:
-        return json.loads(payload.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(
-            "not_json", field="$", fix="look at the raw record; the store must send JSON"
-        ) from error
 
 
 def _keep_back(chunk: _Chunk, object_type: str, record: RawRecord, problem: Unreadable) -> None:

@@ -160,14 +160,14 @@ def _look(sender: Sender, batch: _Batch, names: Sequence[str], sent: Sent) -> No
         match_field = None
     sought = seek(sender.adapter, sender.object_type, match_field, unbound, names)
     batch.live |= dict(sought.ours)
-    _adopt(sender, batch, sought, sent)
+    _adopt(sender, batch, sought)
     for key in sought.ambiguous:
         one = batch.claimed[key]
         batch.results[key] = Settled(key, one.claim_id, State.parked, AMBIGUOUS)
         sent.ambiguous += 1
 
 
-def _adopt(sender: Sender, batch: _Batch, sought: Sought, sent: Sent) -> None:
+def _adopt(sender: Sender, batch: _Batch, sought: Sought) -> None:
     """Take over records without a key, unless another object of ours is bound to them."""
     records = {record.record_id: key for key, record in sought.adopted.items()}
     if not records:

@@ -23,6 +23,7 @@ from crm_integration.stores._contract import Window
 from crm_integration.stores._registry import connector
 from crm_integration.sync.crm_run import CrmRun, Engines, sync_crm
 from crm_integration.sync.derive import Derived, derive_window, deriver
+from crm_integration.sync.rejudge import rejudge
 from crm_integration.tenancy.connections import (
     StoredConnection,
     connections_of,
@@ -212,14 +213,16 @@ def _derive(
         return
     tenant = report.tenant
     try:
+        derive = deriver(connection, config.rules, run_id=run_id)
         report.derived = derive_window(
             house.engines.tenancy,
             tenant,
-            deriver(connection, config.rules, run_id=run_id),
+            derive,
             (span.start, span.end),
             types,
             on_chunk=lambda what, count: told(tenant, f"derive {what}", count),
         )
+        rejudge(house.engines.tenancy, tenant, derive, selection.canonical, report.derived)
     except CrmIntegrationError as error:
         for entity in selection.canonical:
             report.problems.append(Problem("derive", entity, str(error)))

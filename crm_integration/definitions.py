@@ -6,6 +6,7 @@ from dagster import Definitions, in_process_executor
 
 from crm_integration.defs.health.failed_checks import failed_checks
 from crm_integration.defs.jobs import JOBS
+from crm_integration.defs.live.abandoned_carts import abandoned_carts_sensor
 from crm_integration.defs.live.drop_table_sensor import drop_table_sensor
 from crm_integration.defs.maintenance.tenant_partitions import tenant_partitions
 from crm_integration.defs.path import customer_data_path
@@ -19,7 +20,7 @@ defs = Definitions(
     assets=[customer_data_path],
     jobs=JOBS,
     schedules=[reconcile_schedule],
-    sensors=[drop_table_sensor, failed_checks, tenant_partitions],
+    sensors=[drop_table_sensor, abandoned_carts_sensor, failed_checks, tenant_partitions],
     resources={"house": HouseResource()},
     # One process a run: the multiprocess executor costs ten times the wall clock of our steps.
     executor=in_process_executor,

@@ -25,13 +25,13 @@ from crm_integration.quality.rules import rules_version
 from crm_integration.storage.engine import engine_for
 from crm_integration.storage.sealing import MasterKey
 from crm_integration.storage.urls import DatabaseUrls
-from crm_integration.stores._contract import SourceObject, Window
+from crm_integration.stores._contract import SourceObject, StoreAccess, Window
+from crm_integration.stores._registry import connector
 from crm_integration.sync.crm_run import CrmRun, Engines, sync_crm
 from crm_integration.sync.derive import Derived, derive_window, deriver
 from crm_integration.tenancy.connections import StoredConnection, save_connection
 from crm_integration.tenancy.scope import Tenancy, TenantScope
 from crm_integration.tenancy.tenants import create_tenant
-from crm_integration_tests.sandbox.clients import KEY, SECRET
 from crm_integration_tests.served import Portal, Shop, Street
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
@@ -51,14 +51,27 @@ class Ran:
     crm: CrmRun
 
 
+@dataclass
+class Store:
+    """One connected shop of a tenant."""
+
+    shop: Shop
+    connection: StoredConnection
+
+
 @dataclass(repr=False)
 class Tenant:
-    """A tenant with its two accounts, and the way through in one call."""
+    """A tenant with its stores and its CRM account, and the way through in one call.
+
+    `stores` by connection id; the first one, `main`, is what is meant where none is named.
+    """
 
     house: House = field(repr=False)
     name: str
-    shop: Shop = field(repr=False)
     portal: Portal = field(repr=False)
+    stores: dict[str, Store] = field(default_factory=dict[str, Store], repr=False)
+    order: tuple[str, ...] = ()
+    """The order of the stores that its file would give."""
     _runs: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __repr__(self) -> str:
@@ -69,18 +82,34 @@ class Tenant:
         printer.text(repr(self))
 
     @property
+    def shop(self) -> Shop:
+        """The first store's shop."""
+        return self.stores["main"].shop
+
+    @property
     def store(self) -> StoredConnection:
-        """The store connection as it was saved."""
-        return StoredConnection(
-            "main",
+        """The first store's connection as it was saved."""
+        return self.stores["main"].connection
+
+    def add_store(self, platform: str, connection_id: str) -> Shop:
+        """Connect a new shop of this platform; what its own check says is its account."""
+        suffix = "" if connection_id == "main" else f"-{connection_id}"
+        shop = Shop(f"{self.name}{suffix}", platform)
+        shop.url = self.house.street.open(f"{self.name}{suffix}-shop", shop.app)
+        connection = StoredConnection(
+            connection_id,
             "store",
-            "woocommerce",
-            self.shop.url,
-            f"{self.name}.shop.example",
+            platform,
+            shop.url,
+            _account_id(platform, shop),
             "GBP",
             "UTC",
-            {"credit_without_order_tag": CREDIT_TAG},
+            _settings(platform),
         )
+        self.stores[connection_id] = Store(shop, connection)
+        with self.scope() as scope:
+            save_connection(scope, connection, shop.secrets, actor="test")
+        return shop
 
     @property
     def crm(self) -> StoredConnection:
@@ -114,13 +143,16 @@ class Tenant:
         with self.scope() as scope:
             scope.connection.execute(text("update ledger set next_try_at = now()"))
 
-    def opened(self) -> OpenStore:
+    def opened(self, connection_id: str = "main") -> OpenStore:
         """The store with a client; the caller closes it."""
-        return open_store(self.house.tenancy, self.name, self.store)
+        connection = self.stores[connection_id].connection
+        return open_store(self.house.tenancy, self.house.engines.ops, self.name, connection)
 
-    def extract(self, *object_types: str, window: Window = WHOLE) -> dict[str, Extracted]:
-        """List these types (all, in the connector's order)."""
-        store = self.opened()
+    def extract(
+        self, *object_types: str, window: Window = WHOLE, connection_id: str = "main"
+    ) -> dict[str, Extracted]:
+        """List these types (all, in the connector's order) of one store."""
+        store = self.opened(connection_id)
         run_id = f"r{next(self._runs)}"
         try:
             return {
@@ -130,16 +162,27 @@ class Tenant:
         finally:
             store.client.close()
 
-    def keep(self, *objects: SourceObject, how: Observation = Observation.list) -> Kept:
+    def keep(
+        self,
+        *objects: SourceObject,
+        how: Observation = Observation.list,
+        connection_id: str = "main",
+    ) -> Kept:
         """Keep objects as if a listing (or a delivery, or a read) had brought them."""
         with self.scope() as scope:
-            return keep(scope, "main", objects, how, run_id="test")
+            return keep(scope, connection_id, objects, how, run_id="test")
 
     def derive(self, window: Window = WHOLE) -> Derived:
-        """Raw records to canonical rows."""
-        made = deriver(self.store, OPTIONS, run_id=f"r{next(self._runs)}")
-        types = made.connector.manifest.object_types
-        return derive_window(self.house.tenancy, self.name, made, (window.start, window.end), types)
+        """Raw records of all stores to canonical rows."""
+        done = Derived()
+        for one in self.stores.values():
+            made = deriver(
+                one.connection, OPTIONS, run_id=f"r{next(self._runs)}", stores=self.order
+            )
+            types = made.connector.manifest.object_types
+            days = (window.start, window.end)
+            done.add(derive_window(self.house.tenancy, self.name, made, days, types))
+        return done
 
     def sync(self, *object_types: str, version: str = VERSION) -> CrmRun:
         """Canonical rows to the CRM: these object types (all)."""
@@ -154,9 +197,31 @@ class Tenant:
         )
 
     def run_once(self) -> Ran:
-        """Extract all, derive, write to the CRM."""
+        """Extract all of all stores, derive, write to the CRM.
+
+        What was extracted is told by object type, that of further stores as `<store>/<type>`.
+        """
         extracted = self.extract()
+        for name in list(self.stores)[1:]:
+            more = self.extract(connection_id=name)
+            extracted |= {f"{name}/{one}": brought for one, brought in more.items()}
         return Ran(extracted, self.derive(), self.sync())
+
+
+def _account_id(platform: str, shop: Shop) -> str:
+    """As the shop itself states it; the calls it took are not counted."""
+    found = connector(platform)
+    client = found.open(StoreAccess(shop.url, shop.secrets))
+    try:
+        return found.extract.check(client).account_id
+    finally:
+        client.close()
+        shop.app.calls.clear()
+
+
+def _settings(platform: str) -> dict[str, str]:
+    named = connector(platform).manifest.settings
+    return {"credit_without_order_tag": CREDIT_TAG} if "credit_without_order_tag" in named else {}
 
 
 @dataclass
@@ -175,30 +240,29 @@ class House:
     def built(cls, urls: DatabaseUrls, street: Street) -> House:
         """On a database that is migrated already."""
         tenancy = Tenancy(engine_for(urls.app), MasterKey(b"k" * 32))
-        config = tenant_config(MAPPINGS, "anyone")
+        config = tenant_config(MAPPINGS, "anyone", crm="hubspot")
         mappings = compiled_mappings(MAPPINGS, config)
         return cls(urls, street, tenancy, Engines(tenancy, engine_for(urls.ops)), mappings)
 
-    def tenant(self) -> Tenant:
+    def tenant(self, platform: str = "woocommerce") -> Tenant:
         """A new tenant with a new shop and a new CRM account, both connected."""
         number = next(self._numbers)
         name = f"tenant{number}"
-        shop, portal = Shop(name), Portal(42_000_000 + number)
-        shop.url = self.street.open(f"{name}-shop", shop.app)
+        portal = Portal(42_000_000 + number)
         portal.url = self.street.open(f"{name}-crm", portal.app)
         create_tenant(self.tenancy, name, started_on=STARTED, actor="test")
-        made = Tenant(self, name, shop, portal)
-        secrets = {"consumer_key": KEY, "consumer_secret": SECRET}
+        made = Tenant(self, name, portal)
+        made.add_store(platform, "main")
         with made.scope() as scope:
-            save_connection(scope, made.store, secrets, actor="test")
             save_connection(scope, made.crm, {"access_token": portal.token}, actor="test")
         self._tenants.append(made)
         return made
 
     def close(self) -> None:
         """Give the shops' own clients back."""
-        for one in self._tenants:
-            one.shop.close()
+        for tenant in self._tenants:
+            for one in tenant.stores.values():
+                one.shop.close()
 
 
 def source(

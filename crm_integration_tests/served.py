@@ -20,18 +20,27 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crm_integration.sandbox import shop_edits
 from crm_integration.sandbox.faults import FaultPlan, FaultRule, FaultyApp
 from crm_integration.sandbox.hosting import CountedApp
 from crm_integration.sandbox.hubspot import HubSpotApp
 from crm_integration.sandbox.portal_state import PortalSettings, PortalState, Record
-from crm_integration.sandbox.shop_state import ShopSettings, ShopState
-from crm_integration.sandbox.woocommerce import WooCommerceApp
+from crm_integration.sandbox.shop_kinds import SHOP_KINDS
+from crm_integration.sandbox.shop_state import Json, ShopSettings, ShopState
 from crm_integration_tests.sandbox.clients import KEY, SECRET, ShopCaller
 
 NOON = int(datetime(2024, 3, 1, 12, tzinfo=UTC).timestamp())
 """When the shops' clocks start; each call that writes moves its clock by a minute."""
 
-CRM_TYPE = {"contact": "contacts", "order": "orders", "product": "products", "refund": "notes"}
+CRM_TYPE = {
+    "company": "companies",
+    "contact": "contacts",
+    "product": "products",
+    "order": "orders",
+    "refund": "notes",
+    "cart": "carts",
+    "activity": "notes",
+}
 
 
 class Spoiling:
@@ -48,31 +57,42 @@ class Spoiling:
             if message["type"] == "http.response.start":
                 start.update(message)
                 return
-            body = self.spoil(message.get("body", b""))
-            kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
-            await send({**start, "headers": kept})
-            await send({**message, "body": body})
+            if start:
+                kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
+                await send({**start, "headers": kept})
+                start.clear()
+            await send({**message, "body": self.spoil(message.get("body", b""))})
 
         await self._app(scope, receive, changed)
 
 
 class Shop:
-    """One WooCommerce shop, five hours behind UTC."""
+    """One shop of any kind (`shop_kinds.py`), five hours behind UTC.
 
-    def __init__(self, name: str) -> None:
+    `account`, `order`, `guest_order` and `refund` are what its own people and buyers do, on any
+    platform; `call` speaks WooCommerce's API.
+    """
+
+    def __init__(self, name: str, platform: str = "woocommerce") -> None:
         settings = ShopSettings(
             name, KEY, SECRET, f"https://{name}.shop.example", utc_offset_minutes=-300
         )
+        self.kind = SHOP_KINDS[platform]
         self.now = NOON
         self.state = ShopState(settings, clock=lambda: self.now)
-        self.spoiling = Spoiling(WooCommerceApp(self.state).app)
+        self.spoiling = Spoiling(self.kind.app(self.state))
         self.faulty = FaultyApp(self.spoiling)
         self.app = CountedApp(self.faulty)
         self.url = ""
         self._http = httpx.Client(trust_env=False)
 
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What a connection to this shop holds."""
+        return self.kind.secrets(self.state.settings)
+
     def call(self, method: str, path: str, body: Any = None, **params: Any) -> dict[str, Any]:
-        """A signed call to the shop's API; a writing one is a minute after the one before."""
+        """A signed call to a WooCommerce shop; a writing one is a minute after the one before."""
         self.now += 60 if method != "GET" else 0
         answer = ShopCaller(self._http, self.url).call(method, path, json=body, **params)
         assert answer.is_success, answer.text
@@ -80,14 +100,16 @@ class Shop:
 
     def account(self, email: str, first: str = "Ada", last: str = "Account") -> int:
         """A new account's id."""
-        body = {"email": email, "first_name": first, "last_name": last}
-        return int(self.call("POST", "/customers", body)["id"])
+        self.now += 60
+        body: Json = {"email": email, "first_name": first, "last_name": last}
+        return shop_edits.create_customer(self.state, body).id
 
     def order(self, customer: int = 0, *, total: str = "10.00", **billing: str) -> int:
         """A new paid order's id; `billing` as WooCommerce names it (`email`, `first_name`, …)."""
+        self.now += 60
         line = {"name": "Mug", "sku": "MUG", "quantity": 1, "total": total}
         body = {"customer_id": customer, "set_paid": True, "line_items": [line], "billing": billing}
-        return int(self.call("POST", "/orders", body)["id"])
+        return shop_edits.create_order(self.state, body).id
 
     def guest_order(self, email: str, first: str = "Gus", last: str = "Guest", **more: Any) -> int:
         """A paid guest order's id."""
@@ -95,7 +117,9 @@ class Shop:
 
     def refund(self, order: int, amount: str) -> int:
         """A new refund's id."""
-        return int(self.call("POST", f"/orders/{order}/refunds", {"amount": amount})["id"])
+        self.now += 60
+        held = shop_edits.held_order(self.state, order)
+        return shop_edits.create_refund(self.state, held, {"amount": amount}).id
 
     def follow(self, *rules: FaultRule) -> None:
         self.faulty.follow(FaultPlan(rules))
@@ -123,9 +147,16 @@ class Portal:
         return self.app.calls
 
     def records(self, object_type: str) -> dict[int, dict[str, str]]:
-        """Living records of one of the engine's object types: id -> properties."""
+        """Living records of one of the engine's object types: id -> properties.
+
+        Refunds and activities are both notes; ours say what they are.
+        """
         kind = CRM_TYPE[object_type]
-        return {one.id: one.properties for one in self.state.records(kind) if not one.archived}
+        living = [one for one in self.state.records(kind) if not one.archived]
+        if kind == "notes":
+            is_refund = object_type == "refund"
+            living = [one for one in living if (one.properties["ci_kind"] == "refund") == is_refund]
+        return {one.id: one.properties for one in living}
 
     def one(self, object_type: str, **wanted: str) -> dict[str, str]:
         """The only living record with these properties."""

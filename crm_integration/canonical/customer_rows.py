@@ -1,82 +1,90 @@
-"""Writes customers: identity first, then one row per person by the order of versions.
+"""Writes customers: identities first, then the row of everyone whom that touched.
 
-Prevents a guest checkout from overwriting what the same person's account says: an account
-outranks a guest whatever their times are.
+Prevents a guest checkout from overwriting what the same person's account says, and content that
+did not change from being sent again.
+
+Callers hold the tenant's identity lock (`identity.lock_identities`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from crm_integration.canonical.customers import CUSTOMER_SCHEMA, Address, Customer, CustomerKind
-from crm_integration.canonical.identity import Claimant, IdentityKey, Resolution, resolve
-from crm_integration.canonical.sourced import (
-    Sourced,
-    Stamp,
-    content_digest,
-    seal_fields,
-    version_values,
-)
-from crm_integration.canonical.upsert import Upserted, upsert_versions
+from crm_integration.canonical.customer_content import contents
+from crm_integration.canonical.customer_merge import follow
+from crm_integration.canonical.customer_upsert import write_contents
+from crm_integration.canonical.customers import CUSTOMER_SCHEMA, Customer
+from crm_integration.canonical.identity import IdentityKey, own_id
+from crm_integration.canonical.identity_keys import nameless_holder
+from crm_integration.canonical.identity_resolution import EXTERNAL_ID
+from crm_integration.canonical.identity_rows import Resolution, resolve
+from crm_integration.canonical.identity_said import spoken, stored_identities
+from crm_integration.canonical.not_keys import NotKeys
+from crm_integration.canonical.not_keys import not_keys as not_keys_of
+from crm_integration.canonical.sourced import Sourced, Stamp
+from crm_integration.canonical.upsert import Upserted
 from crm_integration.storage.bulk import stage
-from crm_integration.storage.tables.canonical import (
-    addresses,
-    customer_identities,
-    customers,
-    orders,
-    refunds,
-)
+from crm_integration.storage.tables.canonical import customer_identities, customers
+from crm_integration.storage.tables.tenancy import connections
 from crm_integration.tenancy.scope import TenantScope
 
-RANK = {CustomerKind.guest: 0, CustomerKind.registered: 1}
 PROVISIONAL_RANK = -1
-"""Of a customer that only an order has named so far: any real content wins."""
-
-_COLUMNS = (
-    "connection_id",
-    "kind",
-    "store_customer_id",
-    "registered_at",
-    "known",
-    "sealed",
-)
+"""Of a customer that only an order has named so far."""
 
 
 @dataclass(frozen=True)
 class CustomersWritten:
-    """`displaced` names identities that must be derived again, since their customer is another
-    one or lost somebody; `regrouped` the customers whose orders changed with that."""
+    """`regrouped` are the customers that somebody left or came to: their orders changed."""
 
     upserted: Upserted
     customer_of_raw: dict[int, UUID]
-    displaced: tuple[IdentityKey, ...] = ()
     regrouped: frozenset[UUID] = frozenset()
 
 
 def write_customers(
-    scope: TenantScope, batch: Sequence[Sourced[Customer]], stamp: Stamp
+    scope: TenantScope,
+    batch: Sequence[Sourced[Customer]],
+    stamp: Stamp,
+    stores: Sequence[str] = (),
+    not_keys: Sequence[str] = (),
 ) -> CustomersWritten:
-    """Resolve and upsert a batch of customers; of several sights of one person the best counts."""
-    resolution = resolve(scope, [_claimant(sourced) for sourced in batch])
-    displaced = _repoint(scope, resolution)
-    customer_of_raw: dict[int, UUID] = {}
-    best: dict[UUID, Sourced[Customer]] = {}
-    for sourced in batch:
-        customer_id = resolution.customers[_key(sourced)]
-        customer_of_raw[sourced.raw_id] = customer_id
-        if customer_id not in best or _version(sourced) > _version(best[customer_id]):
-            best[customer_id] = sourced
-    rows = [_row(scope, customer_id, sourced, stamp) for customer_id, sourced in best.items()]
-    upserted = upsert_versions(scope, customers, "customer_id", _COLUMNS, rows)
-    _write_addresses(scope, {key: best[key].item for key in upserted.changed})
-    regrouped = frozenset(resolution.left.union(resolution.moved.values()))
-    return CustomersWritten(upserted, customer_of_raw, displaced, regrouped)
+    """Resolve a batch of customers and bring the rows of all whom it touches up to date.
+
+    `stores` are connection ids, the one whose word counts first; `not_keys` are addresses and
+    domains of the merchant's that join nobody.
+    """
+    no = _no_keys(scope, not_keys) if batch else NotKeys()
+    said = [spoken(scope, sourced, no) for sourced in batch]
+    resolution = resolve(scope, said, stamp)
+    upserted = settle(scope, resolution, stamp, stores)
+    customer_of_raw = {one.sourced.raw_id: resolution.customers[one.key] for one in said}
+    news = {resolution.customers[one.key] for one in said if one.key not in resolution.older}
+    older = {resolution.customers[key] for key in resolution.older}
+    upserted.older |= older - news - upserted.changed - upserted.same
+    return CustomersWritten(upserted, customer_of_raw, frozenset(resolution.regrouped()))
+
+
+def settle(
+    scope: TenantScope, resolution: Resolution, stamp: Stamp, stores: Sequence[str]
+) -> Upserted:
+    """What follows a resolution: orders go along, rows are computed afresh."""
+    follow(scope, resolution)
+    return recompute_customers(scope, resolution.touched, stamp, stores)
+
+
+def recompute_customers(
+    scope: TenantScope, customer_ids: Collection[UUID], stamp: Stamp, stores: Sequence[str] = ()
+) -> Upserted:
+    """Compute the rows of these customers from their identities, and write those that differ."""
+    if not customer_ids:
+        return Upserted()
+    found = contents(scope, customer_ids, stores)
+    return write_contents(scope, found, stamp)
 
 
 def name_customers(
@@ -87,124 +95,45 @@ def name_customers(
     An order may come before its customer. The provisional customer is not sent to the CRM; the
     order waits for it there.
     """
-    claimants = {key: Claimant(key, None, "", raw_id) for key, raw_id in keys}
-    found = _customers_of(scope, list(claimants))
-    absent = [claimant for key, claimant in claimants.items() if key not in found]
+    named = dict(keys)
+    found = {key: row.customer_id for key, row in stored_identities(scope, named).items()}
+    absent = {key: own_id(scope, key) for key in named if key not in found}
     if absent:
-        founded = resolve(scope, absent).customers
-        _insert_provisional(scope, founded, claimants, stamp)
-        found |= founded
-    return found
+        _insert_silent(scope, absent)
+        _insert_provisional(scope, absent, named, stamp)
+    return found | absent
 
 
-def _key(sourced: Sourced[Customer]) -> IdentityKey:
-    return IdentityKey(sourced.connection_id, sourced.item.kind.value, sourced.item.source_id)
-
-
-def _claimant(sourced: Sourced[Customer]) -> Claimant:
-    customer = sourced.item
-    name = f"{customer.first_name} {customer.last_name}"
-    return Claimant(_key(sourced), customer.email, name, sourced.raw_id)
-
-
-def _version(sourced: Sourced[Customer]) -> tuple[Any, ...]:
-    item = sourced.item
-    return RANK[item.kind], item.source_time, sourced.observation, sourced.raw_id
-
-
-def _row(
-    scope: TenantScope, customer_id: UUID, sourced: Sourced[Customer], stamp: Stamp
-) -> tuple[Any, ...]:
-    customer = sourced.item
-    registered = customer.kind is CustomerKind.registered
-    personal = {
-        "email": customer.email,
-        "first_name": customer.first_name,
-        "last_name": customer.last_name,
-        "company": customer.company,
-        "phone": customer.phone,
-    }
-    content = content_digest(
-        scope,
-        "customer",
-        [
-            customer.kind.value,
-            sourced.connection_id,
-            customer.source_id if registered else None,
-            customer.registered_at,
-            list(personal.values()),
-            [address.model_dump() for address in customer.addresses],
-            customer.flags,
-        ],
-    )
-    return (
-        customer_id,
-        sourced.connection_id,
-        customer.kind.value,
-        customer.source_id if registered else None,
-        customer.registered_at,
-        True,
-        seal_fields(scope, "customers", str(customer_id), personal),
-        *version_values(
-            sourced,
-            stamp,
-            rank=RANK[customer.kind],
-            content=content,
-            schema_version=CUSTOMER_SCHEMA,
-        ),
-    )
-
-
-def _write_addresses(scope: TenantScope, changed: dict[UUID, Customer]) -> None:
-    if not changed:
-        return
-    gone = stage(scope.connection, addresses, ("customer_id",), [(key,) for key in changed])
-    scope.connection.execute(
-        delete(addresses).where(
-            addresses.c.tenant_id == scope.tenant,
-            addresses.c.customer_id.in_(select(gone.c.customer_id)),
-        )
-    )
-    columns = ("tenant_id", "customer_id", "kind", "country", "sealed")
-    rows = [
-        (scope.tenant, key, address.kind, address.country, _sealed_address(scope, key, address))
-        for key, customer in changed.items()
-        for address in customer.addresses
-    ]
-    staged = stage(scope.connection, addresses, columns, rows)
-    scope.connection.execute(insert(addresses).from_select(columns, select(*staged.c)))
-
-
-def _sealed_address(scope: TenantScope, customer_id: UUID, address: Address) -> bytes:
-    row = f"{customer_id}/{address.kind}"
-    return seal_fields(scope, "addresses", row, address.model_dump(exclude={"kind"}))
-
-
-def _customers_of(scope: TenantScope, keys: Sequence[IdentityKey]) -> dict[IdentityKey, UUID]:
-    table = customer_identities
-    names = ("connection_id", "kind", "source_id")
-    asked = stage(
-        scope.connection, table, names, [(k.connection_id, k.kind, k.source_id) for k in keys]
-    )
+def _no_keys(scope: TenantScope, listed: Sequence[str]) -> NotKeys:
     rows = scope.connection.execute(
-        select(*(table.c[name] for name in names), table.c.customer_id).join_from(
-            asked,
-            table,
-            (table.c.tenant_id == scope.tenant)
-            & (table.c.connection_id == asked.c.connection_id)
-            & (table.c.kind == asked.c.kind)
-            & (table.c.source_id == asked.c.source_id),
+        select(connections.c.base_url, connections.c.account_id).where(
+            connections.c.tenant_id == scope.tenant, connections.c.side == "store"
         )
     )
-    return {
-        IdentityKey(row.connection_id, row.kind, row.source_id): row.customer_id for row in rows
-    }
+    return not_keys_of([text for row in rows for text in row], listed)
+
+
+def _insert_silent(scope: TenantScope, absent: Mapping[IdentityKey, UUID]) -> None:
+    """Identities that have said nothing so far: no keys, a customer of their own."""
+    names = ("tenant_id", "connection_id", "kind", "source_id", "identity_id", "customer_id",
+             "holder_key", "rule")  # fmt: skip
+    nobody = nameless_holder(scope)
+    rows = [
+        (scope.tenant, key.connection_id, key.kind, key.source_id, own, own, nobody, EXTERNAL_ID)
+        for key, own in absent.items()
+    ]
+    staged = stage(scope.connection, customer_identities, names, rows)
+    scope.connection.execute(
+        insert(customer_identities)
+        .from_select(names, select(*(staged.c[name] for name in names)))
+        .on_conflict_do_nothing()
+    )
 
 
 def _insert_provisional(
     scope: TenantScope,
-    founded: dict[IdentityKey, UUID],
-    claimants: dict[IdentityKey, Claimant],
+    absent: Mapping[IdentityKey, UUID],
+    named: Mapping[IdentityKey, int],
     stamp: Stamp,
 ) -> None:
     epoch = "1970-01-01T00:00:00+00:00"
@@ -217,84 +146,11 @@ def _insert_provisional(
         customers,
         names,
         [
-            (scope.tenant, customer_id, key.connection_id, key.kind, False, PROVISIONAL_RANK, epoch)
-            + (0, claimants[key].raw_id, b"", CUSTOMER_SCHEMA, stamp.rules_version, stamp.run_id)
-            for key, customer_id in founded.items()
+            (scope.tenant, own, key.connection_id, key.kind, False, PROVISIONAL_RANK, epoch)
+            + (0, named[key], b"", CUSTOMER_SCHEMA, stamp.rules_version, stamp.run_id)
+            for key, own in absent.items()
         ],
     )
     scope.connection.execute(
         insert(customers).from_select(names, select(*staged.c)).on_conflict_do_nothing()
     )
-
-
-def _repoint(scope: TenantScope, resolution: Resolution) -> tuple[IdentityKey, ...]:
-    """Orders and refunds follow identities that moved; the customers they left and those they
-    came to take their content afresh. Returns the identities that have to tell it."""
-    if not resolution.moved:
-        return ()
-    names = ("connection_id", "kind", "source_id", "customer_id")
-    moved = stage(
-        scope.connection,
-        customer_identities,
-        names,
-        [
-            (key.connection_id, key.kind, key.source_id, customer_id)
-            for key, customer_id in resolution.moved.items()
-        ],
-    )
-    for table in (orders, refunds):
-        scope.connection.execute(
-            update(table)
-            .where(
-                table.c.tenant_id == scope.tenant,
-                table.c.connection_id == moved.c.connection_id,
-                table.c.customer_kind == moved.c.kind,
-                table.c.customer_source_id == moved.c.source_id,
-            )
-            .values(customer_id=moved.c.customer_id, needs_projection=True)
-        )
-    _retell_refunds(scope, moved)
-    for loser, winner, _ in resolution.merged:
-        scope.connection.execute(
-            update(customers)
-            .where(customers.c.tenant_id == scope.tenant, customers.c.customer_id == loser)
-            .values(merged_into=winner, needs_projection=True)
-        )
-    # A customer that somebody came to lives, also if it had been merged away before.
-    _judge_afresh(scope, resolution.left)
-    _judge_afresh(scope, set(resolution.moved.values()), merged_into=None)
-    return (*resolution.moved, *_staying(scope, resolution.left))
-
-
-def _retell_refunds(scope: TenantScope, moved: Table) -> None:
-    """A refund with an order names no customer: its order does."""
-    theirs = select(orders.c.order_id).where(
-        orders.c.tenant_id == scope.tenant,
-        orders.c.connection_id == moved.c.connection_id,
-        orders.c.customer_kind == moved.c.kind,
-        orders.c.customer_source_id == moved.c.source_id,
-    )
-    scope.connection.execute(
-        update(refunds)
-        .where(refunds.c.tenant_id == scope.tenant, refunds.c.order_id.in_(theirs))
-        .values(needs_projection=True)
-    )
-
-
-def _judge_afresh(scope: TenantScope, ids: set[UUID], **values: None) -> None:
-    scope.connection.execute(
-        update(customers)
-        .where(customers.c.tenant_id == scope.tenant, customers.c.customer_id.in_(ids))
-        .values(rank=PROVISIONAL_RANK, needs_projection=True, **values)
-    )
-
-
-def _staying(scope: TenantScope, left: set[UUID]) -> list[IdentityKey]:
-    """Who is still at a customer that others left: its content may have been theirs."""
-    table = customer_identities
-    rows = scope.connection.execute(
-        select(table.c.connection_id, table.c.kind, table.c.source_id).where(
-            table.c.tenant_id == scope.tenant, table.c.customer_id.in_(left)
-        )
-    )
-    return [IdentityKey(*row) for row in rows]

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from crm_integration.canonical.consents import ConsentState
 from crm_integration.canonical.model import CanonicalModel, StoreObject, UtcTime
 
 CUSTOMER_SCHEMA = 1
@@ -22,6 +23,8 @@ class CustomerKind(StrEnum):
 
     registered = "registered"
     guest = "guest"
+    lead = "lead"
+    """Known by an e-mail alone: a cart left before checkout, a newsletter form."""
 
 
 class LifecycleStage(StrEnum):
@@ -31,6 +34,16 @@ class LifecycleStage(StrEnum):
     opportunity = "opportunity"
     customer = "customer"
     repeat = "repeat"
+
+
+class CurrentStage(StrEnum):
+    """Where the person stands today: the furthest stage, or lapsed when long not seen."""
+
+    lead = "lead"
+    opportunity = "opportunity"
+    customer = "customer"
+    repeat = "repeat"
+    lapsed = "lapsed"
 
 
 class Address(CanonicalModel):
@@ -57,12 +70,14 @@ class Customer(StoreObject):
     """One person as one store object describes them.
 
     For `guest` the `source_id` is the order's id: each guest checkout is an identity of its own
-    until a match key joins them. `email` is as the store sent it; the normalised form and the
-    keyed match key are made by `identity.py`.
+    until a match key joins them; for `lead` it is `cart/<cart id>` or the form's own id. `email`
+    is as the store sent it; the normalised form and the keyed match key are made by
+    `identity.py`. `email_verified` is None where the store does not say.
     """
 
     kind: CustomerKind
     email: str | None = None
+    email_verified: bool | None = None
     first_name: str = ""
     last_name: str = ""
     company: str = ""
@@ -74,8 +89,10 @@ class Customer(StoreObject):
 class CustomerView(CanonicalModel):
     """What a mapping of entity `customer` may read: the resolved customer with its facts.
 
-    `orders_count` counts orders that are neither cancelled nor failed; `lifecycle_stage` is
-    derived from it. `store_customer_id` is None for a person who only ever was a guest.
+    `orders_count` counts orders that are neither cancelled nor failed; `lifecycle_stage` is the
+    furthest stage they came to, `current_stage` may be lapsed, `lifecycle_reason` says why.
+    `store_customer_id` is None for a person who only ever was a guest. `email_consent` is
+    decided over all stores (`consent_decision.py`), None while nobody said anything.
     """
 
     id: UUID
@@ -91,6 +108,15 @@ class CustomerView(CanonicalModel):
     store: str
     store_customer_id: str | None
     lifecycle_stage: LifecycleStage
+    current_stage: CurrentStage
+    lifecycle_reason: str
     orders_count: int
     first_order_at: UtcTime | None
     last_order_at: UtcTime | None
+    company_id: UUID | None
+    email_consent: ConsentState | None
+    email_consent_at: UtcTime | None
+    email_consent_basis: str | None
+    sms_consent: ConsentState | None
+    sms_consent_at: UtcTime | None
+    sms_consent_basis: str | None

@@ -1,4 +1,4 @@
-"""Facts that one object owes to others: an order's refunds, a customer's orders and stage.
+"""Facts that one object owes to others: an order's refunds and parcels, a customer's stage.
 
 Prevents sums that drift: they are never added to, always counted anew from the rows, and a row
 is sent on only when a fact of it really changed.
@@ -7,48 +7,77 @@ is sent on only when a fact of it really changed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Subquery, and_, case, func, or_, select, update
+from sqlalchemy import Subquery, Table, and_, case, false, func, or_, select, update
 
 from crm_integration.canonical.customers import LifecycleStage
 from crm_integration.canonical.orders import FinancialState
+from crm_integration.canonical.shipments import ShipmentState
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.canonical import customers, orders, refunds
+from crm_integration.storage.tables.commerce import activities, carts, shipments
 from crm_integration.tenancy.scope import TenantScope
 
 _UNCOUNTED = (FinancialState.cancelled.value, FinancialState.failed.value)
 
 
+_ON_ITS_WAY = (ShipmentState.shipped.value, ShipmentState.delivered.value)
+
+
 def refresh_orders(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
-    """Count the refunds of these orders anew."""
+    """Count the refunds and the parcels of these orders anew."""
     asked = stage(scope.connection, orders, ("order_id",), [(key,) for key in set(order_ids)])
-    sums = (
+    back, sent = _refunds_of(scope, asked), _parcels_of(scope, asked)
+    counted = {
+        "refunded_minor": back.c.refunded,
+        "refund_count": back.c.count,
+        "shipment_count": sent.c.count,
+        "shipped_items": sent.c.shipped,
+    }
+    scope.connection.execute(
+        update(orders)
+        .where(
+            orders.c.tenant_id == scope.tenant,
+            orders.c.order_id == back.c.order_id,
+            orders.c.order_id == sent.c.order_id,
+            or_(*(orders.c[name] != value for name, value in counted.items())),
+        )
+        .values({**counted, "needs_projection": True})
+    )
+
+
+def _refunds_of(scope: TenantScope, asked: Table) -> Subquery:
+    theirs = and_(refunds.c.tenant_id == scope.tenant, refunds.c.order_id == asked.c.order_id)
+    return (
         select(
             asked.c.order_id,
             func.coalesce(func.sum(refunds.c.amount_minor), 0).label("refunded"),
             func.count(refunds.c.refund_id).label("count"),
         )
-        .join_from(
-            asked,
-            refunds,
-            and_(refunds.c.tenant_id == scope.tenant, refunds.c.order_id == asked.c.order_id),
-            isouter=True,
-        )
+        .join_from(asked, refunds, theirs, isouter=True)
         .group_by(asked.c.order_id)
         .subquery()
     )
-    scope.connection.execute(
-        update(orders)
-        .where(
-            orders.c.tenant_id == scope.tenant,
-            orders.c.order_id == sums.c.order_id,
-            or_(
-                orders.c.refunded_minor != sums.c.refunded,
-                orders.c.refund_count != sums.c.count,
-            ),
+
+
+def _parcels_of(scope: TenantScope, asked: Table) -> Subquery:
+    """Parcels that left; one that is only labelled or was called back ships nothing."""
+    theirs = and_(
+        shipments.c.tenant_id == scope.tenant,
+        shipments.c.order_id == asked.c.order_id,
+        shipments.c.state.in_(_ON_ITS_WAY),
+    )
+    return (
+        select(
+            asked.c.order_id,
+            func.count(shipments.c.shipment_id).label("count"),
+            func.coalesce(func.sum(shipments.c.item_count), 0).label("shipped"),
         )
-        .values(refunded_minor=sums.c.refunded, refund_count=sums.c.count, needs_projection=True)
+        .join_from(asked, shipments, theirs, isouter=True)
+        .group_by(asked.c.order_id)
+        .subquery()
     )
 
 
@@ -63,15 +92,33 @@ def owners_of(scope: TenantScope, order_ids: Iterable[UUID]) -> set[UUID]:
     return {row.customer_id for row in rows}
 
 
-def retell_refunds(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
-    """The refunds of orders that changed show the order's number and customer: map them anew."""
+def retell_dependents(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
+    """What shows an order's number and customer is mapped anew: refunds, activities, carts."""
     asked = stage(scope.connection, orders, ("order_id",), [(key,) for key in set(order_ids)])
-    scope.connection.execute(
-        update(refunds)
-        .where(
-            refunds.c.tenant_id == scope.tenant, refunds.c.order_id.in_(select(asked.c.order_id))
+    for table in (refunds, activities, carts):
+        scope.connection.execute(
+            update(table)
+            .where(
+                table.c.tenant_id == scope.tenant,
+                table.c.order_id.in_(select(asked.c.order_id)),
+                ~table.c.needs_projection,
+            )
+            .values(needs_projection=True)
         )
-        .values(needs_projection=True)
+
+
+def note_lapsed(scope: TenantScope, after_days: int) -> None:
+    """Who has not ordered for so many days has lapsed; who ordered again has not."""
+    long_ago = func.now() - timedelta(days=after_days)
+    lapsed = func.coalesce(customers.c.last_order_at < long_ago, false())
+    scope.connection.execute(
+        update(customers)
+        .where(
+            customers.c.tenant_id == scope.tenant,
+            customers.c.merged_into.is_(None),
+            customers.c.lapsed != lapsed,
+        )
+        .values(lapsed=lapsed, needs_projection=True)
     )
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from crm_integration.canonical.consents import CustomerKindText
 from crm_integration.canonical.customers import Address
 from crm_integration.canonical.model import CanonicalModel, Currency, Minor, StoreObject, UtcTime
 
@@ -64,7 +65,7 @@ class Order(StoreObject):
     """
 
     number: str
-    customer_kind: Annotated[str, Field(pattern="^(registered|guest)$")]
+    customer_kind: CustomerKindText
     customer_source_id: str
     email: str | None = None
     placed_at: UtcTime
@@ -106,6 +107,8 @@ class OrderView(CanonicalModel):
     store_status: str
     line_count: int
     item_count: int
+    shipment_count: int
+    shipped_items: int
     billing: Address | None
     shipping: Address | None
     store: str

@@ -74,20 +74,24 @@ def _order(record: dict[str, Any], totals: CrmTotals) -> None:
     totals.gross_minor[currency] += to_minor(record["hs_total_price"], currency)
 
 
-def _refund(record: dict[str, Any], totals: CrmTotals) -> None:
+def _note(record: dict[str, Any], totals: CrmTotals) -> None:
     currency = record["ci_refund_currency"]
+    if record["ci_kind"] != "refund":
+        return  # notes are activities, too
     totals.refunds += 1
     totals.refunded_minor[currency] += to_minor(record["ci_refund_amount"], currency)
 
 
 def _nothing(record: dict[str, Any], totals: CrmTotals) -> None:
-    """Contacts and products are only counted."""
+    """The others are only counted."""
 
 
 _READ = {
+    "companies": "ci_key",
     "contacts": "ci_key",
     "products": "ci_key",
     "orders": "ci_key,hs_total_price,hs_currency_code,ci_is_guest",
-    "notes": "ci_key,ci_refund_amount,ci_refund_currency",
+    "notes": "ci_key,ci_kind,ci_refund_amount,ci_refund_currency",
+    "carts": "ci_key",
 }
-_ADD = {"orders": _order, "notes": _refund}
+_ADD = {"orders": _order, "notes": _note}

@@ -28,7 +28,7 @@ from crm_integration.sync.path import House
 from crm_integration.sync.window_counts import raw_counts
 from crm_integration.tenancy.tenants import create_tenant
 
-STORE, CRM = "woocommerce", "hubspot"
+CRM = "hubspot"
 PLAN = {"all": {"calls": 190, "seconds": 10}}
 """What the emulated accounts' plan allows."""
 TENANT_START = date(2000, 1, 1)
@@ -120,7 +120,8 @@ class Demo:
             records = add_totals(self._sandbox.crms[tenant], totals)
             seen = self._overview(tenant)
             quarantined += seen.quarantined["order"]
-            self._result.tenants.append(_tenant_row(tenant, seen, records, calls))
+            row = _tenant_row(tenant, self._sandbox.shops[tenant], seen, records, calls)
+            self._result.tenants.append(row)
         self._result.totals = {
             "orders": totals.orders,
             "refunds": totals.refunds,
@@ -150,13 +151,7 @@ def connect_tenant(house: House, tenant: str, shop: ShopAccess, crm: CrmAccess) 
     """Make the tenant and connect its shop and its CRM account."""
     create_tenant(house.engines.tenancy, tenant, started_on=TENANT_START, actor="demo")
     connect_store(
-        house,
-        tenant,
-        "main",
-        STORE,
-        shop.base_url,
-        {"consumer_key": shop.consumer_key, "consumer_secret": shop.consumer_secret},
-        actor="demo",
+        house, tenant, "main", shop.platform, shop.base_url, shop.secrets, actor="demo"
     )
     secrets = {"access_token": crm.token}
     connect_crm(
@@ -164,10 +159,12 @@ def connect_tenant(house: House, tenant: str, shop: ShopAccess, crm: CrmAccess) 
     )
 
 
-def _tenant_row(tenant: str, seen: Overview, records: dict[str, int], calls: int) -> dict[str, Any]:
+def _tenant_row(
+    tenant: str, shop: ShopAccess, seen: Overview, records: dict[str, int], calls: int
+) -> dict[str, Any]:
     return {
         "tenant": tenant,
-        "store": STORE,
+        "store": shop.platform,
         "crm": CRM,
         "raw_records": seen.raw_records,
         "repeats": seen.repeats,

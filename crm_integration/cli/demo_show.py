@@ -82,7 +82,7 @@ def print_tables(console: Console, document: dict[str, Any]) -> None:
     table = Table(title="Three merchants, from shop to CRM", title_justify="left")
     table.add_column("")
     for one in document["tenants"]:
-        table.add_column(one["tenant"], justify="right")
+        table.add_column(f"{one['tenant']}\n{one['store']}", justify="right")
     for label, value in _ROWS:
         table.add_row(label, *(f"{value(one):,}" for one in document["tenants"]))
     console.print(table)
@@ -112,8 +112,12 @@ _ROWS: list[tuple[str, Any]] = [
     ("products", lambda one: one["canonical"]["product"]),
     ("orders", lambda one: one["canonical"]["order"]),
     ("refunds", lambda one: one["canonical"]["refund"]),
+    ("parcels", lambda one: one["canonical"]["shipment"]),
+    ("carts", lambda one: one["canonical"]["cart"]),
+    ("consents", lambda one: one["canonical"]["consent"]),
     ("CRM contacts", lambda one: one["crm_records"]["contacts"]),
     ("CRM orders", lambda one: one["crm_records"]["orders"]),
+    ("CRM notes", lambda one: one["crm_records"]["notes"]),
     ("CRM calls", lambda one: one["crm_calls"]),
     ("adopted from sales", lambda one: one["adopted"]),
     ("ambiguous (left to a person)", lambda one: one["ambiguous"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -22,8 +23,8 @@ def sandbox(
         print(
             json.dumps(
                 {
-                    "shops": {name: vars(shop) for name, shop in running.shops.items()},
-                    "crms": {name: vars(crm) for name, crm in running.crms.items()},
+                    "shops": {name: asdict(shop) for name, shop in running.shops.items()},
+                    "crms": {name: asdict(crm) for name, crm in running.crms.items()},
                 },
                 indent=1,
             ),

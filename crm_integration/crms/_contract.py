@@ -5,9 +5,10 @@ Prevents the vendor's batch semantics from leaking into the ledger: whatever a v
 folder `crms/<crm>/` with `manifest.yaml`, `client.py` (`Client(access, gate)`), `adapter.py`
 (`Adapter(client)`) and `describe.py`.
 
-Object types are the engine's (`contact`, `product`, `order`, `refund`); the manifest says where
-each lands (a refund is a note in HubSpot). An adapter never sees a tenant or a database and
-never retries: that is the ledger's work.
+Object types are the engine's (`contact`, `order`, `refund`, …: `mapping.model.OBJECT_TYPES`); the
+manifest says where each lands. Two may share one of the CRM's types (refunds and activities are
+notes in HubSpot): our key tells their records apart. An adapter never sees a tenant or a
+database and never retries: that is the ledger's work.
 """
 
 from __future__ import annotations
@@ -88,11 +89,15 @@ class Association:
 
 @dataclass(frozen=True)
 class FieldNeed:
-    """A CRM field a mapping writes. `kind`: text, number, datetime, date, bool or enum."""
+    """A CRM field a mapping needs. `kind`: text, number, datetime, date, bool or enum.
+
+    One that is not `written` is the CRM's own and only read, such as its opt-out.
+    """
 
     name: str
     kind: str
     label: str = ""
+    written: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ class Adapter(Protocol):
         """Make sure our unique key field and our own custom fields exist (idempotent).
 
         Raises DataRejected(field) when a mapping writes a field that exists neither in the CRM
-        nor among ours.
+        nor among ours, or reads one that the CRM does not have.
         """
         ...
 

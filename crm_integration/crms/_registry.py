@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crm_integration.crms._contract import Adapter, CrmAccess, DescribeModule, Gate
 from crm_integration.errors import BadInput
+from crm_integration.transport.budget import CallBudget
 
 _HERE = Path(__file__).parent
 
@@ -29,16 +30,7 @@ class CrmObject(BaseModel):
     batch: int
     """Records a call."""
     match_field: str | None = None
-    """The CRM field that holds the match key for adoption (contacts: e-mail)."""
-
-
-class CallBudget(BaseModel):
-    """Calls a window, as the vendor meters an account."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    calls: int
-    seconds: float
+    """The CRM field that holds the match key for adoption (contacts: e-mail, companies: name)."""
 
 
 class CrmManifest(BaseModel):

@@ -39,4 +39,14 @@ send_to_crm = define_asset_job(
     tags={PURPOSE: "reconcile"},
 )
 
-JOBS = [reconcile_all, sync_one_tenant_now, replay_a_window, send_to_crm]
+sweep_abandoned_carts = define_asset_job(
+    "sweep_abandoned_carts",
+    selection=AssetSelection.keys([canonical.GROUP, "carts"], [crm_sync.GROUP, "carts"]),
+    description=(
+        "Find carts that nobody touched for a while and whose owner has not ordered since, and "
+        "tell the CRM. The store is not asked."
+    ),
+    tags={PURPOSE: "live"},
+)
+
+JOBS = [reconcile_all, sync_one_tenant_now, replay_a_window, send_to_crm, sweep_abandoned_carts]

@@ -6,8 +6,10 @@ the whole way for each tenant, reports each partition that passed, and fails at 
 did not (docs/adr/0001).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, Queue
 from threading import Lock
 from time import monotonic
 
@@ -26,7 +28,10 @@ from crm_integration.defs.partitions import by_tenant, tenant_windows
 from crm_integration.defs.reporting import report_run
 from crm_integration.defs.resources import HouseResource
 from crm_integration.defs.store_extracts import PLURAL
-from crm_integration.sync.path import PathReport, Problem, Selection, run_path, unforeseen
+from crm_integration.stores._contract import Window
+from crm_integration.sync.path import House
+from crm_integration.sync.report import PathReport, Problem, Selection, unforeseen
+from crm_integration.sync.slices import Slice, run_slices, slices_of
 
 PROGRESS_SECONDS = 5.0
 TENANTS_AT_ONCE = 4
@@ -47,24 +52,51 @@ def customer_data_path(context: AssetExecutionContext, house: HouseResource) -> 
     selection = selected(context.selected_asset_keys)
     problems: dict[str, list[Problem]] = {}
     parts = by_tenant(str(key) for key in context.partition_keys)
-    told = _Told(context)
-
-    def run(tenant: str) -> PathReport:
-        return run_path(
-            opened, tenant, parts[tenant], selection, run_id=context.run.run_id, progress=told
-        )
-
-    with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="tenant") as pool:
-        for number, report in enumerate(pool.map(run, parts), start=1):
-            context.log.info(f"{report.tenant} done ({number} of {len(parts)})")
-            try:
-                report_run(context, opened, report, parts[report.tenant], selection)
-            except Exception as error:  # noqa: BLE001 - the neighbours' events are still to come
-                report.problems.append(Problem("report", "events", unforeseen(error)))
-            problems |= _found(report)
+    total = sum(len(slices_of(windows)) for windows in parts.values())
+    for number, (part, report) in enumerate(_run(context, opened, parts, selection), start=1):
+        span = part.span
+        context.log.info(f"{report.tenant} {span.start} to {span.end} done ({number} of {total})")
+        try:
+            report_run(context, opened, report, part.windows, selection)
+        except Exception as error:  # noqa: BLE001 - the neighbours' events are still to come
+            report.problems.append(Problem("report", "events", unforeseen(error)))
+        problems.setdefault(report.tenant, []).extend(_found(report))
+    problems = {tenant: found for tenant, found in problems.items() if found}
     if problems:
         raise _failure(problems)
     yield from ()
+
+
+def _run(
+    context: AssetExecutionContext,
+    house: House,
+    parts: Mapping[str, Sequence[Window]],
+    selection: Selection,
+) -> Iterator[tuple[Slice, PathReport]]:
+    """Slices as they are finished, of several tenants at once."""
+    told, done = _Told(context), Queue[tuple[Slice, PathReport]]()
+    run_id = context.run.run_id
+    root_run_id = context.run.root_run_id or run_id
+
+    def run(tenant: str) -> None:
+        for finished in run_slices(
+            house,
+            tenant,
+            parts[tenant],
+            selection,
+            run_id=run_id,
+            root_run_id=root_run_id,
+            progress=told,
+        ):
+            done.put(finished)
+
+    with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="tenant") as pool:
+        running = [pool.submit(run, tenant) for tenant in parts]
+        while not (all(one.done() for one in running) and done.empty()):
+            with suppress(Empty):
+                yield done.get(timeout=0.2)
+    for one in running:
+        one.result()  # a tenant whose slices could not even be counted fails the run
 
 
 class _Told:
@@ -84,7 +116,11 @@ def selected(keys: set[AssetKey] | frozenset[AssetKey]) -> Selection:
     """The parts of the way that these assets stand for."""
     paths = {tuple(key.path) for key in keys}
     return Selection(
-        extracts=frozenset(n for n in ENTITIES if (store_extracts.GROUP, PLURAL[n]) in paths),
+        extracts=frozenset(
+            name
+            for name in store_extracts.OBJECT_TYPES
+            if (store_extracts.GROUP, PLURAL[name]) in paths
+        ),
         canonical=frozenset(n for n in ENTITIES if (canonical.GROUP, PLURAL[n]) in paths),
         crm=frozenset(
             name for name, plural in crm_sync.NAMES.items() if (crm_sync.GROUP, plural) in paths
@@ -92,14 +128,13 @@ def selected(keys: set[AssetKey] | frozenset[AssetKey]) -> Selection:
     )
 
 
-def _found(report: PathReport) -> dict[str, list[Problem]]:
+def _found(report: PathReport) -> list[Problem]:
     failed = [
         Problem("judge", verdict.entity, f"{verdict.check_name} on {verdict.window_start}")
         for verdict in report.verdicts
         if not verdict.passed
     ]
-    found = [*report.problems, *failed]
-    return {report.tenant: found} if found else {}
+    return [*report.problems, *failed]
 
 
 def _failure(problems: dict[str, list[Problem]]) -> Failure:

@@ -33,7 +33,8 @@ from crm_integration.defs.partitions import key_of
 from crm_integration.defs.store_extracts import PLURAL
 from crm_integration.quality.verdicts import Verdict
 from crm_integration.stores._contract import Window
-from crm_integration.sync.path import House, PathReport, Selection
+from crm_integration.sync.path import House
+from crm_integration.sync.report import PathReport, Selection
 from crm_integration.sync.window_counts import (
     DayCounts,
     canonical_counts,
@@ -158,6 +159,10 @@ def _derived(report: PathReport, name: str, counts: DayCounts) -> Metadata:
         "quarantined by this run": derived.quarantined[name] if derived else 0,
         "schema version": ENTITIES[name].schema_version,
     }
+    if derived and name in derived.drift:
+        drift = derived.drift[name]
+        metadata["paths seen first by this run"] = len(drift.new_paths)
+        metadata["drift"] = len(drift.problems)
     for currency, minor in sorted(counts.minor.items()):
         metadata[f"total {currency}"] = float(to_decimal_text(minor, currency))
     return metadata

@@ -169,7 +169,14 @@ def _keep(
         carried = [_object(platform, _opened(scope.keys, *row)) for row in rows]
         objects = [one for one in carried if isinstance(one, SourceObject)]
         named = tuple(one for one in carried if isinstance(one, tuple))
-        brought = keep(scope, store.connection_id, objects, Observation.webhook, run_id=run_id)
+        brought = keep(
+            scope,
+            store.connection_id,
+            objects,
+            Observation.webhook,
+            run_id=run_id,
+            shape=platform.manifest.shape,
+        )
     return brought + Kept(doubtful=named), [row.drop_id for row in rows]
 
 
@@ -195,7 +202,7 @@ def _object(store: StoreConnector, dropped: Dropped) -> SourceObject | tuple[str
         return None
     if delivery.object_type not in store.manifest.object_types:
         return None
-    if delivery.source_time is None:
+    if delivery.thin or delivery.source_time is None:
         # Without a version it would pass for the newest one, whatever it is.
         return delivery.object_type, delivery.source_id
     return SourceObject(

@@ -6,11 +6,11 @@ the place in the listing are committed together, and the next run goes on behind
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, Engine, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.credentials import vault
@@ -21,15 +21,17 @@ from crm_integration.intake.unreadable import keep_back_unreadable, release_read
 from crm_integration.storage.tables.intake import cursors
 from crm_integration.stores._contract import (
     Client,
+    Gate,
     Page,
     SourceObject,
     StoreAccess,
-    StoreContext,
     Window,
+    unmetered,
 )
-from crm_integration.stores._registry import StoreConnector, connector
+from crm_integration.stores._registry import StoreConnector, StoreManifest, connector
 from crm_integration.tenancy.connections import StoredConnection
 from crm_integration.tenancy.scope import Tenancy, TenantScope
+from crm_integration.transport.budget import BudgetGate
 
 RESUMABLE = timedelta(hours=1)
 """An unfinished listing younger than this is gone on with, an older one starts anew: what it
@@ -51,6 +53,16 @@ class Extracted:
     back, see `unreadable.py`."""
     resumed: bool = False
 
+    def __add__(self, other: Extracted) -> Extracted:
+        """The same type of several stores."""
+        return Extracted(
+            self.object_type,
+            self.pages + other.pages,
+            self.kept + other.kept,
+            self.unreadable + other.unreadable,
+            self.resumed or other.resumed,
+        )
+
 
 @dataclass(frozen=True)
 class OpenStore:
@@ -61,12 +73,10 @@ class OpenStore:
     connector: StoreConnector
     client: Client
 
-    def context(self) -> StoreContext:
-        """What `to_canonical` must know beside the payload."""
-        return StoreContext(self.connection.currency or "", self.connection.settings)
 
-
-def open_store(tenancy: Tenancy, tenant: str, connection: StoredConnection) -> OpenStore:
+def open_store(
+    tenancy: Tenancy, ops: Engine, tenant: str, connection: StoredConnection
+) -> OpenStore:
     """Open a client and compare the account's own id before the first call that matters.
 
     Raises NeedsReconnect when another account answers, and what the client's check raises.
@@ -74,7 +84,8 @@ def open_store(tenancy: Tenancy, tenant: str, connection: StoredConnection) -> O
     with tenancy.scope(tenant) as scope:
         secrets = vault.open_secrets(scope, connection.connection_id)
     platform = connector(connection.platform)
-    client = platform.open(StoreAccess(connection.base_url, secrets, connection.settings))
+    gate = _gate(tenancy, ops, platform.manifest, connection, secrets)
+    client = platform.open(StoreAccess(connection.base_url, secrets, connection.known(), gate))
     try:
         account = platform.extract.check(client)
     except RemoteError:
@@ -88,6 +99,23 @@ def open_store(tenancy: Tenancy, tenant: str, connection: StoredConnection) -> O
             code="other_account",
         )
     return OpenStore(tenant, connection, platform, client)
+
+
+def _gate(
+    tenancy: Tenancy,
+    ops: Engine,
+    manifest: StoreManifest,
+    connection: StoredConnection,
+    secrets: Mapping[str, str],
+) -> Gate:
+    """The budget of whoever the vendor meters: this connection, or all who share one key."""
+    if not manifest.budgets:
+        return unmetered
+    holder = connection.account_id
+    if manifest.metered_secret is not None:
+        holder = secrets[manifest.metered_secret]
+    account = tenancy.master.digest("budget", f"{manifest.platform}/{holder}".encode())
+    return BudgetGate(ops, manifest.platform, account, manifest.budgets, "store")
 
 
 def extract(
@@ -135,6 +163,7 @@ def _keep_page(
             page.objects,
             Observation.list,
             run_id=run_id,
+            shape=store.connector.manifest.shape,
         )
         keep_back_unreadable(
             scope, store.connection.connection_id, listing, page.unreadable, run_id=run_id
@@ -195,6 +224,7 @@ def fetch(
                 found,
                 Observation.direct,
                 run_id=run_id,
+                shape=store.connector.manifest.shape,
             )
     return kept
 

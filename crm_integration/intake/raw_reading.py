@@ -32,8 +32,10 @@ class RawRecord:
     observation: int
     parent_id: str | None
     flags: tuple[str, ...]
+    shape: str
     payload: bytes = field(repr=False)
     parent: bytes | None = field(default=None, repr=False)
+    parent_shape: str = ""
 
 
 def newest_in_window(
@@ -102,22 +104,57 @@ def _read_newest(
         .order_by(own.c.source_id)
     ).all()
     parents = _parents(scope, connection_id, parent_type, {row.parent_id for row in rows})
-    return [
-        RawRecord(
-            raw_id=row.raw_id,
-            source_id=row.source_id,
-            source_time=row.source_time,
-            observation=row.observation,
-            parent_id=row.parent_id,
-            flags=tuple(row.flags),
-            payload=_open(scope, row.uid, row.payload),
-            parent=parents.get(row.parent_id),
+    return [_opened(scope, row, parents.get(row.parent_id, (None, ""))) for row in rows]
+
+
+def overtaken(
+    scope: TenantScope, connection_id: str, object_type: str, newest: Sequence[RawRecord]
+) -> list[RawRecord]:
+    """Raw records of these objects that a newer one replaced before anybody derived them.
+
+    What they say about the present is out of date; what they say about a moment (a consent
+    given and taken back) is not.
+    """
+    asked = stage(
+        scope.connection,
+        raw_records,
+        ("source_id", "raw_id"),
+        [(one.source_id, one.raw_id) for one in newest],
+    )
+    rows = scope.connection.execute(
+        select(raw_records.c.uid, *(raw_records.c[name] for name in _READ))
+        .join_from(asked, raw_records, raw_records.c.source_id == asked.c.source_id)
+        .where(
+            raw_records.c.tenant_id == scope.tenant,
+            raw_records.c.connection_id == connection_id,
+            raw_records.c.object_type == object_type,
+            raw_records.c.raw_id != asked.c.raw_id,
+            raw_records.c.outcome.is_(None),
         )
-        for row in rows
-    ]
+        .order_by(raw_records.c.raw_id)
+    ).all()
+    return [_opened(scope, row, (None, "")) for row in rows]
 
 
-_READ = ("raw_id", "source_id", "source_time", "observation", "parent_id", "flags", "payload")
+def _opened(scope: TenantScope, row: Any, parent: tuple[bytes | None, str]) -> RawRecord:
+    return RawRecord(
+        raw_id=row.raw_id,
+        source_id=row.source_id,
+        source_time=row.source_time,
+        observation=row.observation,
+        parent_id=row.parent_id,
+        flags=tuple(row.flags),
+        shape=row.shape,
+        payload=_open(scope, row.uid, row.payload),
+        parent=parent[0],
+        parent_shape=parent[1],
+    )
+
+
+_READ = (
+    *("raw_id", "source_id", "source_time", "observation", "parent_id", "flags", "shape"),
+    "payload",
+)
 
 
 def _newest(scope: TenantScope, connection_id: str, object_type: str, source_id: Any) -> Any:
@@ -140,16 +177,18 @@ def _newest(scope: TenantScope, connection_id: str, object_type: str, source_id:
 
 def _parents(
     scope: TenantScope, connection_id: str, parent_type: str | None, ids: set[str | None]
-) -> dict[str | None, bytes]:
+) -> dict[str | None, tuple[bytes | None, str]]:
     wanted = [(identifier,) for identifier in ids if identifier is not None]
     if parent_type is None or not wanted:
         return {}
     asked: Table = stage(scope.connection, raw_records, ("source_id",), wanted)
     newest = _newest(scope, connection_id, parent_type, asked.c.source_id)
     rows = scope.connection.execute(
-        select(newest.c.source_id, newest.c.uid, newest.c.payload).join_from(asked, newest, true())
+        select(newest.c.source_id, newest.c.uid, newest.c.payload, newest.c.shape).join_from(
+            asked, newest, true()
+        )
     )
-    return {row.source_id: _open(scope, row.uid, row.payload) for row in rows}
+    return {row.source_id: (_open(scope, row.uid, row.payload), row.shape) for row in rows}
 
 
 def _open(scope: TenantScope, uid: UUID, sealed: bytes) -> bytes:
@@ -203,10 +242,11 @@ def still_doubtful(
             earlier.c.raw_id < raw_records.c.raw_id,
             earlier.c.source_time == raw_records.c.source_time,
             earlier.c.digest != raw_records.c.digest,
+            earlier.c.shape == raw_records.c.shape,
         )
         .exists()
     )
-    overtaken = (
+    replaced = (
         select(newer.c.raw_id)
         .where(*same_object(newer), newer.c.raw_id > raw_records.c.raw_id)
         .exists()
@@ -221,7 +261,7 @@ def still_doubtful(
             raw_records.c.received_at > func.clock_timestamp() - within,
             raw_records.c.observation < _DIRECT,
             contradicted,
-            ~overtaken,
+            ~replaced,
         )
     )
     return [row.source_id for row in rows]

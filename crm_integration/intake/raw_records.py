@@ -31,6 +31,8 @@ _TABLE = "raw_records"
 class Observation(IntEnum):
     """How an object was seen; of two sights with one source time the higher is believed."""
 
+    derived = 0
+    """Found by us, such as a cart that nobody touches any more."""
     webhook = 1
     list = 2
     direct = 3
@@ -60,6 +62,7 @@ class _Latest:
     observation: int
     digest: bytes
     flags: Sequence[str]
+    shape: str
 
     def says(self, source: SourceObject, when: datetime, observation: Observation) -> bool:
         """Whether `source` repeats this record: its version, and nothing more to be believed.
@@ -71,6 +74,14 @@ class _Latest:
             return False
         timeless = source.source_time is None
         return timeless or when == self.source_time or "time_in_future" in self.flags
+
+    def contradicts(self, when: datetime, shape: str, observation: Observation) -> bool:
+        """Whether other bytes for this version leave open which one stands.
+
+        A direct read is the answer itself, and two forms of one version differ by nature.
+        """
+        same_version = when == self.source_time and shape == self.shape
+        return same_version and observation < Observation.direct
 
 
 @dataclass
@@ -89,8 +100,12 @@ def keep(
     observation: Observation,
     *,
     run_id: str,
+    shape: str = "",
 ) -> Kept:
-    """Keep objects as raw records, in the order given."""
+    """Keep objects as raw records, in the order given.
+
+    `shape` is the form of the payloads that name none of their own (the manifest's).
+    """
     batch = list(objects)
     if not batch:
         return Kept()
@@ -99,7 +114,7 @@ def keep(
     days = _Days(started_on(scope), now)
     sorted_ = _Sorted()
     for source in batch:
-        _sort(scope, source, observation, latest, days, sorted_)
+        _sort(scope, source, source.shape or shape, observation, latest, days, sorted_)
     _insert(scope, connection_id, sorted_.fresh, observation, run_id)
     _count_again(scope, sorted_.again)
     return Kept(len(sorted_.fresh), len(sorted_.again), tuple(sorted_.doubtful))
@@ -131,6 +146,7 @@ class _Days:
 def _sort(
     scope: TenantScope,
     source: SourceObject,
+    shape: str,
     observation: Observation,
     latest: dict[tuple[str, str], _Latest],
     days: _Days,
@@ -146,13 +162,15 @@ def _sort(
         if before.says(source, when, observation):
             into.again.append(before.raw_id)
             return
-    if before is not None and when == before.source_time and observation < Observation.direct:
+    if before is not None and before.contradicts(when, shape, observation):
         into.doubtful.append(key)
     flags = ["time_in_future"] if future else []
-    latest[key] = _Latest(0, when, observation, digest, flags)
+    latest[key] = _Latest(0, when, observation, digest, flags, shape)
     uid = uuid4()
     sealed = scope.keys.seal(_TABLE, str(uid), source.payload)
-    into.fresh.append((uid, *key, source.parent_id, when, days.of(when), digest, sealed, flags))
+    into.fresh.append(
+        (uid, *key, source.parent_id, when, days.of(when), digest, sealed, shape, flags)
+    )
 
 
 def _latest_of(
@@ -167,6 +185,7 @@ def _latest_of(
             raw_records.c.observation,
             raw_records.c.digest,
             raw_records.c.flags,
+            raw_records.c.shape,
         )
         .where(
             raw_records.c.tenant_id == scope.tenant,
@@ -192,6 +211,7 @@ _COLUMNS = (
     "day",
     "digest",
     "payload",
+    "shape",
     "flags",
 )
 

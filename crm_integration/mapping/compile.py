@@ -15,6 +15,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from crm_integration.errors import BadMapping, DataRejected
+from crm_integration.mapping.consent_spec import check_together
 from crm_integration.mapping.field_spec import field_rule, overridden
 from crm_integration.mapping.located import Problems
 from crm_integration.mapping.model import (
@@ -66,7 +67,20 @@ def _with_overrides(
         problems.raise_if_any()
         if rule is not None:
             fields[name] = rule
+    _still_together(mapping, fields, overrides)
     return fields
+
+
+def _still_together(
+    mapping: Mapping,
+    fields: abc.Mapping[str, FieldRule],
+    overrides: abc.Mapping[str, FieldOverride],
+) -> None:
+    """What is wrong between fields was brought in by an override: the file itself is sound."""
+    for _, problem, fix in check_together(fields):
+        last = max(overrides.values(), key=lambda override: override.line)
+        raise BadMapping(f"{mapping.object_type}: {problem}", path=last.path, line=last.line,
+                         fix=fix)  # fmt: skip
 
 
 def _overridden_rule(

@@ -7,21 +7,19 @@ field go through this one door.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
+from crm_integration.mapping.consent_spec import FIELD_NAME, Complain, check_paths, check_words
 from crm_integration.mapping.model import CRM_KINDS, OWNERS, RULES, FieldRule
 from crm_integration.mapping.paths import CanonicalPath, canonical_paths, suggest
 from crm_integration.mapping.transforms import GIVES, TRANSFORMS, OptionProblem, Transform
 
-KEYS = ("from", "value", "transform", "options", "owner", "rule", "order", "kind", "required",
-        "label")  # fmt: skip
-Complain = Callable[[str, str, str], None]
-"""Called with (key, problem, fix); the caller knows the file and the line of the key."""
-
-_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,99}")
+KEYS = ("from", "value", "transform", "options", "owner", "rule", "order", "opt_out", "consent",
+        "kind", "required", "label")  # fmt: skip
 _SELF_ORDERED = frozenset({"number", "datetime", "date"})
+_ONLY_OF = {"order": "never_regress", "opt_out": "consent", "consent": "with_consent"}
+"""A key that only one rule reads."""
 _CONSTANTS: dict[str, type | tuple[type, ...]] = {"bool": bool, "number": (int, float)}
 
 
@@ -40,6 +38,7 @@ def field_rule(
     if found:
         return None
     _check_order(spec, note)
+    check_words(spec, note)
     if "value" in spec:
         _check_constant(spec, note)
     else:
@@ -56,13 +55,12 @@ def overridden(spec: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, 
         gone.add("value")
     if "transform" in change:
         gone.add("options")
-    if change.get("rule", "never_regress") != "never_regress":
-        gone.add("order")
+    gone |= {key for key, rule in _ONLY_OF.items() if change.get("rule", rule) != rule}
     return {**{key: value for key, value in spec.items() if key not in gone}, **change}
 
 
 def _check_words(name: str, spec: Mapping[str, Any], note: Complain) -> None:
-    if not _FIELD_NAME.fullmatch(name):
+    if not FIELD_NAME.fullmatch(name):
         note("", "is not a CRM field name", "Use letters, digits and underscores.")
     for key in spec:
         if key not in KEYS:
@@ -73,7 +71,8 @@ def _check_words(name: str, spec: Mapping[str, Any], note: Complain) -> None:
             note(key, f"{key!r} is missing", f"Give one of: {', '.join(known)}.")
         elif word not in known:
             note(key, f"unknown {key} {word!r}", suggest(str(word), known))
-    for key, kind in (("required", bool), ("label", str), ("options", dict), ("order", list)):
+    for key, kind in (("required", bool), ("label", str), ("options", dict), ("order", list),
+                      ("opt_out", str), ("consent", str)):  # fmt: skip
         if key in spec and not isinstance(spec[key], kind):
             note(key, f"{key!r} is no {kind.__name__}", f"Give a {kind.__name__} or leave it out.")
     if ("from" in spec) == ("value" in spec):
@@ -85,9 +84,10 @@ def _check_order(spec: Mapping[str, Any], note: Complain) -> None:
     if owner not in RULES[rule]:
         note("owner", f"rule {rule!r} and owner {owner!r} contradict each other",
              f"Use owner {RULES[rule][0]!r} or another rule.")  # fmt: skip
+    for key, reader in _ONLY_OF.items():
+        if key in spec and rule != reader:
+            note(key, f"{key!r} has no meaning here", f"Only {reader} reads it.")
     if rule != "never_regress":
-        if "order" in spec:
-            note("order", "'order' has no meaning here", "Only never_regress reads it.")
         return
     if not order and spec["kind"] not in _SELF_ORDERED:
         note("rule", "never_regress needs 'order'", "List the values from first to last.")
@@ -128,6 +128,7 @@ def _check_source(spec: Mapping[str, Any], entity: str, note: Complain) -> None:
         note("kind", f"transform {transform.name!r} does not give kind {spec['kind']!r}",
              f"Use kind {' or '.join(fits)}, or another transform.")  # fmt: skip
     _targets_in_order(spec, note)
+    check_paths(spec, paths, note)
 
 
 def _known_paths(
@@ -208,4 +209,6 @@ def _built(name: str, spec: Mapping[str, Any]) -> FieldRule:
         value=spec.get("value"),
         required=spec.get("required", False),
         label=spec.get("label", ""),
+        opt_out=spec.get("opt_out", ""),
+        consent=spec.get("consent", ""),
     )

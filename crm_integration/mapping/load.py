@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.errors import BadMapping
+from crm_integration.mapping.consent_spec import check_together
 from crm_integration.mapping.field_spec import field_rule
 from crm_integration.mapping.located import Located, Problems, read_file, read_located
 from crm_integration.mapping.model import (
@@ -22,7 +23,7 @@ from crm_integration.mapping.model import (
     Mapping,
     Match,
 )
-from crm_integration.mapping.paths import canonical_paths, suggest
+from crm_integration.mapping.paths import canonical_paths, mappable_entities, suggest
 
 _KEYS = ("mapping", "version", "entity", "object", "match", "associations", "fields")
 _NEEDED = ("mapping", "version", "entity", "object", "fields")
@@ -119,8 +120,13 @@ def _check_identity(
 
 def _entity(node: Located, problems: Problems) -> str:
     entity = str(node.value)
-    if entity not in ENTITIES:
-        problems.add(node.line, f"unknown entity {entity!r}", suggest(entity, tuple(ENTITIES)))
+    known = mappable_entities()
+    if entity in ENTITIES and entity not in known:
+        problems.add(node.line, f"entity {entity!r} has no view of its own",
+                     "What is known of it shows on the objects it belongs to: map one of "
+                     f"{', '.join(known)}.")  # fmt: skip
+    elif entity not in known:
+        problems.add(node.line, f"unknown entity {entity!r}", suggest(entity, known))
     return entity
 
 
@@ -140,6 +146,8 @@ def _fields(
         rule = field_rule(name, spec, entity=entity, complain=_at(item, problems))
         if rule is not None:
             rules[name], specs[name] = rule, spec
+    for name, problem, fix in check_together(rules):
+        problems.add(node.line_of(name), problem, fix)
     return rules, specs
 
 

@@ -18,10 +18,20 @@ View = abc.Mapping[str, Any]
 """`view.model_dump()` of a canonical view: aware datetimes, UUIDs, str enums, dicts or None."""
 
 Owner = Literal["store", "crm"]
-Rule = Literal["overwrite", "never", "fill_empty", "newest_wins", "never_regress", "append"]
+Rule = Literal[
+    "overwrite",
+    "never",
+    "fill_empty",
+    "newest_wins",
+    "never_regress",
+    "append",
+    "consent",
+    "with_consent",
+]
 
-OBJECT_TYPES = ("contact", "product", "order", "refund")
-"""The engine's object types; a CRM's manifest says where each lands."""
+OBJECT_TYPES = ("company", "contact", "product", "order", "refund", "cart", "activity")
+"""The engine's object types in the order in which they are sent: a record comes after those it
+belongs to. A CRM's manifest says where each lands."""
 
 OWNERS: tuple[Owner, ...] = ("store", "crm")
 RULES: dict[Rule, tuple[Owner, ...]] = {
@@ -31,8 +41,10 @@ RULES: dict[Rule, tuple[Owner, ...]] = {
     "newest_wins": ("store", "crm"),
     "never_regress": ("store", "crm"),
     "append": ("store", "crm"),
+    "consent": ("store",),
+    "with_consent": ("store",),
 }
-"""Rule -> owners it makes sense with; architecture, promise 4."""
+"""Rule -> owners it makes sense with; architecture, promises 4 and 5."""
 
 CRM_KINDS = ("text", "number", "datetime", "date", "bool", "enum")
 
@@ -43,6 +55,8 @@ class FieldRule:
 
     `paths` is empty for a constant (`value`). `options` belong to the transform; `order` are
     the values of `never_regress` from first to last (empty: numbers and times order themselves).
+    `opt_out` of a `consent` field is the CRM's own opt-out, read and never written; `consent` of
+    a `with_consent` field names the consent it tells more about.
     """
 
     name: str
@@ -56,6 +70,8 @@ class FieldRule:
     value: FieldValue = None
     required: bool = False
     label: str = ""
+    opt_out: str = ""
+    consent: str = ""
 
     @property
     def compared_as(self) -> str:
@@ -137,6 +153,17 @@ class CompiledMapping:
     associations: abc.Callable[[View], tuple[tuple[str, UUID], ...]]
     match: CompiledMatch | None = None
     overridden: tuple[str, ...] = ()
+
+    @property
+    def opt_outs(self) -> tuple[str, ...]:
+        """The CRM's own opt-out fields: read right before a write, never written."""
+        found = (rule.opt_out for rule in self.fields.values() if rule.opt_out)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What to read of a CRM record before it is decided: written fields and opt-outs."""
+        return (*self.fields, *self.opt_outs)
 
     def missing(self, values: abc.Mapping[str, FieldValue]) -> tuple[str, ...]:
         """Required fields without a value: such a record must not be written."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from crm_integration.mapping.consent import Word, as_it_stands, words
 from crm_integration.mapping.model import CompiledMapping, FieldRule, FieldValue
 from crm_integration.mapping.normalised import normalised, rank, same
 
@@ -81,20 +82,26 @@ def decide(
     current_at: datetime | None,
     bound_before: bool,
     sent: FieldValue = None,
+    word: Word = Word.store,
 ) -> Decision:
     """What becomes of one field of one record.
 
     `desired_at` is the source's time of the newest version, `current_at` the CRM record's last
     change (None: unknown). `bound_before` is False for a record we create or adopt now. `sent`
     is what we last wrote, before the CRM normalised it (None: unknown); with it, a value the CRM
-    merely reshaped is not sent again.
+    merely reshaped is not sent again. `word` (fields of the consent rules): whose word stands.
     """
+    desired = as_it_stands(rule, desired, word)
     store_unchanged = sent is not None and same(sent, desired, rule.compared_as)
     look = _Look(
         rule, desired, given_back, current, desired_at, current_at, bound_before, store_unchanged
     )
     if rule.rule == "never":
         return look.keep("the CRM owns it")
+    if word is Word.nobody:
+        return look.keep("no store says anything: the opt-out stays")
+    if word is Word.crm:
+        return _crms_word(look)
     if same(desired, current, rule.compared_as):
         return look.keep("equal")
     if store_unchanged and look.base and look.crm_unchanged:
@@ -104,6 +111,13 @@ def decide(
 
 def _overwrite(look: _Look) -> Decision:
     return look.write("the store owns it")
+
+
+def _crms_word(look: _Look) -> Decision:
+    """`desired` says by now what an opt-out in the CRM makes of the field (`consent.py`)."""
+    if normalised(look.desired, look.rule.kind) == normalised(look.current, look.rule.kind).lower():
+        return look.keep("the CRM's opt-out stands")
+    return look.write("the CRM's opt-out stands")
 
 
 def _fill_empty(look: _Look) -> Decision:
@@ -184,6 +198,8 @@ _RULES: dict[str, Callable[[_Look], Decision]] = {
     "newest_wins": _newest_wins,
     "never_regress": _never_regress,
     "append": _append,
+    "consent": _overwrite,
+    "with_consent": _overwrite,
 }
 
 
@@ -198,7 +214,11 @@ def diff(
     bound_before: bool,
     sent: Mapping[str, FieldValue] | None = None,
 ) -> list[FieldDecision]:
-    """Every mapped field's decision, in the mapping's order; used by dispatch and by preview."""
+    """Every mapped field's decision, in the mapping's order; used by dispatch and by preview.
+
+    `current` holds what was read of `compiled.reads`, the CRM's own opt-outs among it.
+    """
+    standing = words(compiled.fields, desired=desired, given_back=given_back, current=current)
     return [
         FieldDecision(
             rule=rule,
@@ -212,6 +232,7 @@ def diff(
                 current_at=current_at,
                 bound_before=bound_before,
                 sent=(sent or {}).get(name),
+                word=standing.get(rule.consent or name, Word.store),
             ),
         )
         for name, rule in compiled.fields.items()

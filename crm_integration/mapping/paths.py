@@ -17,6 +17,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from crm_integration.canonical.consents import ConsentState
 from crm_integration.canonical.entities import ENTITIES
 
 
@@ -33,11 +34,26 @@ class CanonicalPath:
     steps: tuple[tuple[str, bool], ...]
     values: tuple[str, ...] = ()
 
+    @property
+    def is_consent(self) -> bool:
+        """Whether the value is what a person decided about being written to."""
+        return self.values == tuple(ConsentState)
+
+
+@cache
+def mappable_entities() -> tuple[str, ...]:
+    """Entities that a mapping may name: those with a view of their own."""
+    return tuple(name for name, entity in ENTITIES.items() if entity.view is not None)
+
 
 @cache
 def canonical_paths(entity: str) -> dict[str, CanonicalPath]:
-    """All paths of the entity's view. Raises KeyError for an unknown entity."""
-    return {path.path: path for path in _walk(ENTITIES[entity].view, ())}
+    """All paths of the entity's view. Raises KeyError for an entity that is unknown or has no
+    view of its own (`mappable_entities`)."""
+    view = ENTITIES[entity].view
+    if view is None:
+        raise KeyError(f"{entity} has no view of its own; map one of {mappable_entities()}")
+    return {path.path: path for path in _walk(view, ())}
 
 
 def suggest(word: str, known: list[str] | tuple[str, ...]) -> str:

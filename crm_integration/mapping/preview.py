@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from crm_integration.mapping.model import CompiledMapping, FieldValue, View
+from crm_integration.mapping.model import CompiledMapping, FieldRule, FieldValue, View
 from crm_integration.mapping.normalised import normalised, same
 from crm_integration.mapping.ownership import FieldDecision
 
@@ -118,4 +118,8 @@ def _change(
         return "value"
     if before.owner != after.owner:
         return "owner"
-    return "rule" if before.rule != after.rule or before.order != after.order else None
+    return "rule" if _ruled(before) != _ruled(after) else None
+
+
+def _ruled(rule: FieldRule) -> tuple[object, ...]:
+    return rule.rule, rule.order, rule.opt_out, rule.consent

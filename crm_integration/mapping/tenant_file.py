@@ -20,13 +20,16 @@ from crm_integration.mapping.model import OBJECT_TYPES, CompiledMapping, FieldOv
 from crm_integration.mapping.paths import suggest
 
 _KEYS = ("tenant", "crm", "pins", "stores", "overrides", "rules", "settings")
+NO_CRM = ""
+"""`TenantConfig.crm` of a tenant without a CRM so far."""
+
 _SECRET = re.compile(r"secret|token|password|api_?key|consumer_?key|credential", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class TenantConfig:
-    """One tenant's file, or the defaults. `stores`: the order of several stores, by
-    connection; kept for the rule that decides between them, and read by none so far.
+    """One tenant's file, or the defaults. `stores`: the connections of several stores, the one
+    that wins first; it decides field by field, a store without a value leaves it to the next.
 
     `rules` are options of data-quality rules and `settings` of the connection; both are checked
     by the rooms that read them. `pins` holds only what the file pins.
@@ -43,15 +46,18 @@ class TenantConfig:
     settings: abc.Mapping[str, Scalar] = field(default_factory=lambda: dict[str, Scalar]())
 
 
-def tenant_config(root: Path, tenant: str, *, crm: str = "hubspot") -> TenantConfig:
+def tenant_config(root: Path, tenant: str, *, crm: str | None) -> TenantConfig:
     """The tenant's file below `root`, or the defaults (CRM `crm`, latest versions, no override).
 
-    Raises BadMapping with path, line and fix.
+    `crm` is the CRM the tenant is connected to; None where none is so far, such as while its
+    first store is connected: then pins are not checked and nothing can be compiled, unless the
+    file names its CRM. Raises BadMapping with path, line and fix.
     """
     checked_name(tenant, "tenant")
     path = root / "tenants" / f"{tenant}.yaml"
+    crm = NO_CRM if crm is None else checked_name(crm, "CRM")
     if not path.exists():
-        return TenantConfig(tenant=tenant, crm=checked_name(crm, "CRM"))
+        return TenantConfig(tenant=tenant, crm=crm)
     problems = Problems(f"tenants/{tenant}.yaml")
     data = read_file(path, problems, fix="Make it readable, or remove it to use the defaults.")
     return _parsed(read_located(data, problems), root, tenant, crm, problems)
@@ -127,6 +133,8 @@ def _pins(node: Located | None, root: Path, crm: str, problems: Problems) -> dic
                          suggest(object_type, OBJECT_TYPES))  # fmt: skip
             continue
         there = versions(root, crm, object_type)
+        if crm == NO_CRM and type(item.value) is int:
+            continue
         if type(item.value) is not int or item.value not in there:
             problems.add(item.line, f"no version {item.value!r} of {crm}/{object_type}",
                          f"There are: {', '.join(map(str, there)) or 'none'}.")  # fmt: skip

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from html import escape
 from typing import Any, cast
 
 from crm_integration.canonical.money import minor_digits
@@ -145,6 +146,14 @@ def _join(options: Options, paths: Sequence[CanonicalPath]) -> Function:
     return joined
 
 
+def _html_lines(*values: Any) -> str | None:
+    """Each text on a line of its own, shown as it was written: what a shopper typed is no markup
+    in the merchant's CRM."""
+    texts = [str(value).strip() for value in values if value is not None]
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    return "<br>".join(escape(line, quote=False) for line in lines) or None
+
+
 def _enum_map(options: Options, paths: Sequence[CanonicalPath]) -> Function:
     """Every member of an enum must be mapped, or a default given; free text fails per record."""
     table: dict[str, Any] = options["map"]
@@ -259,6 +268,7 @@ TRANSFORMS: dict[str, Transform] = {
         Transform("epoch_millis", (frozenset({"datetime"}),), "moment", _plain(_epoch_millis)),
         Transform("country_name", (frozenset({"country"}),), "text", _country_name),
         Transform("join", (_WORDS,), "text", _join, repeats=True, options={"separator": str}),
+        Transform("html_lines", (_WORDS,), "text", _plain(_html_lines), repeats=True),
         Transform("truncate", (_WORDS,), "text", _truncate, options={"max": int},
                   needs=frozenset({"max"})),
         Transform("enum_map", (TEXTS,), "text", _enum_map, options={"map": dict, "default": str},

@@ -2,7 +2,8 @@
 
 Prevents two drivers from understanding one rule differently: a rule is one of these values and
 nothing else; `row_checks` compiles it to a function, `suites` to expectations. A field that is
-None passes every kind but `NotEmpty`: whether a field must be there is a rule of its own.
+None passes every kind but `NotEmpty` and `AnyGiven`: whether it must be there is a rule of its
+own.
 """
 
 from __future__ import annotations
@@ -66,6 +67,21 @@ class KnownCurrency:
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """Text that is one of a closed set of values."""
+
+    field: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AnyGiven:
+    """At least one of these texts is there and not blank."""
+
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Storable:
     """Texts without NUL: no Postgres text or jsonb holds one, and COPY would lose the batch."""
 
@@ -76,7 +92,8 @@ class Storable:
 class SumsTo:
     """`total` equals the sum of `parts` to within 1 minor unit for each of `per` (a count).
 
-    Stores round each line on its own, so a total may be off by one unit a line.
+    Stores round each line on its own, so a total may be off by one unit a line. Passes when a
+    part is None: what nobody stated cannot contradict.
     """
 
     total: str
@@ -98,8 +115,8 @@ class Refers:
     field: str
 
 
-TextCheck = NotEmpty | Matches | KnownCurrency | Storable
-RowCheckKind = TextCheck | AtLeast | Between | NotAfter | SumsTo
+TextCheck = NotEmpty | Matches | KnownCurrency | OneOf | Storable
+RowCheckKind = TextCheck | AnyGiven | AtLeast | Between | NotAfter | SumsTo
 Check = RowCheckKind | UniqueTogether | Refers
 
 _VISIBLE = re.compile(r"\S")
@@ -108,7 +125,7 @@ _VISIBLE = re.compile(r"\S")
 def fields_of(check: Check) -> tuple[str, ...]:
     """Every field the check reads."""
     match check:
-        case Storable(fields) | UniqueTogether(fields):
+        case Storable(fields) | AnyGiven(fields) | UniqueTogether(fields):
             return fields
         case NotAfter(field, other):
             return (field, other)
@@ -122,17 +139,20 @@ def text_test(check: TextCheck) -> Callable[[str], bool]:
     """The one test of a text value, used by both drivers; the caller lets None pass."""
     match check:
         case NotEmpty():
-            return _is_visible
+            return is_visible
         case Matches(_, pattern):
             matches = re.compile(pattern).fullmatch
             return lambda value: matches(value) is not None
         case KnownCurrency():
             return is_currency
+        case OneOf(_, values):
+            return frozenset(values).__contains__
         case Storable():
             return is_storable
 
 
-def _is_visible(value: str) -> bool:
+def is_visible(value: str) -> bool:
+    """Whether the text has a character that is no white space."""
     return _VISIBLE.search(value) is not None
 
 

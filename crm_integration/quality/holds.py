@@ -18,10 +18,15 @@ from crm_integration.storage.tables.quality import holds
 from crm_integration.tenancy.scope import TenantScope
 
 HELD_OBJECT = {
+    "company": "company",
     "customer": "contact",
+    "consent": "contact",
     "product": "product",
     "order": "order",
     "refund": "refund",
+    "shipment": "order",
+    "cart": "cart",
+    "activity": "activity",
 }
 """Canonical entity -> the CRM object type whose writes a hold stops."""
 
@@ -131,6 +136,6 @@ def none_open(
 
 
 def _refuse_unknown(object_type: str) -> None:
-    known = sorted(HELD_OBJECT.values())
+    known = sorted(set(HELD_OBJECT.values()))
     if object_type not in known:
         raise BadInput(f"there is no object type {object_type[:40]!r}: use {', '.join(known)}")

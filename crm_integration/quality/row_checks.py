@@ -14,23 +14,29 @@ from operator import attrgetter, ge, gt, itemgetter
 from typing import Any, cast
 
 from crm_integration.canonical.model import StoreObject
+from crm_integration.canonical.money import minor_digits
 from crm_integration.quality.checks import (
+    AnyGiven,
     AtLeast,
     Between,
     KnownCurrency,
     Matches,
     NotAfter,
     NotEmpty,
+    OneOf,
     Refers,
     Storable,
     SumsTo,
     UniqueTogether,
     fields_of,
+    is_currency,
     is_storable,
+    is_visible,
     text_test,
 )
 from crm_integration.quality.options import Scalar
-from crm_integration.quality.rules import LINES_OF, Rule, Severity, rules_for
+from crm_integration.quality.rule import Rule, Severity
+from crm_integration.quality.rules import LINES_OF, rules_for
 
 THE_ROW = -1
 """Position of a finding that is about the object itself and not about one of its lines."""
@@ -63,7 +69,7 @@ _Columns = tuple[tuple[Any, ...], ...]
 
 
 def compile_row_checks(entity: str, options: Mapping[str, Scalar]) -> RowCheck:
-    """The check of one entity (`customer`, `product`, `order`, `refund`) for a tenant's options.
+    """The check of one entity of `canonical.entities` for a tenant's options.
 
     Raises BadInput for a wrong option. The check itself is pure and raises nothing.
     """
@@ -130,9 +136,18 @@ def _variant_text(product: Any) -> str:
     return "".join(chain.from_iterable(parts))
 
 
+def _cart_lines_minor(cart: Any) -> int | None:
+    """What the cart's lines come to; None where a line has no price or the currency no decimals."""
+    if not is_currency(cart.currency) or any(line.unit_price is None for line in cart.lines):
+        return None
+    total = sum(line.quantity * line.unit_price for line in cart.lines)
+    return round(total * 10 ** minor_digits(cart.currency))
+
+
 _DERIVED: dict[str, Callable[[Any], Any]] = {
     "line_count": lambda order: len(order.lines),
     "lines_total_minor": _lines_total,
+    "cart_lines_minor": _cart_lines_minor,
     "variant_text": _variant_text,
 }
 """Fields a rule may name that are no attribute of the model but follow from it."""
@@ -148,12 +163,15 @@ def _row_test(rule: Rule) -> _Fails:
         case NotEmpty(field):
             get, passes = _getter(field), text_test(rule.check)
             return lambda obj: (value := get(obj)) is None or not passes(value)
-        case Matches(field) | KnownCurrency(field):
+        case Matches(field) | KnownCurrency(field) | OneOf(field):
             get, passes = _getter(field), text_test(rule.check)
             return lambda obj: (value := get(obj)) is not None and not passes(value)
         case Storable(fields):
             text = _text_of(fields)
             return lambda obj: not is_storable(text(obj))
+        case AnyGiven(fields):
+            getters = tuple(_getter(field) for field in fields)
+            return lambda obj: not any(is_visible(get(obj) or "") for get in getters)
         case AtLeast(field, minimum, exclusive):
             get, beyond = _getter(field), ge if exclusive else gt
             return lambda obj: (value := get(obj)) is not None and beyond(minimum, value)
@@ -183,7 +201,12 @@ def _later_test(check: NotAfter) -> _Fails:
 def _sum_test(check: SumsTo) -> _Fails:
     total, count = _getter(check.total), _getter(check.per)
     parts = tuple(_getter(part) for part in check.parts)
-    return lambda obj: abs(total(obj) - sum(part(obj) for part in parts)) > count(obj)
+
+    def fails(obj: Any) -> bool:
+        stated = [part(obj) for part in parts]
+        return None not in stated and abs(total(obj) - sum(stated)) > count(obj)
+
+    return fails
 
 
 def _any_line_test(rules: tuple[Rule, ...]) -> Callable[[tuple[Any, ...]], bool]:
@@ -205,7 +228,9 @@ def _column_test(rule: Rule, fields: tuple[str, ...]) -> Callable[[_Columns], bo
     match rule.check:
         case AtLeast(field, minimum, exclusive):
             beyond, at = ge if exclusive else gt, fields.index(field)
-            return lambda columns: beyond(minimum, min(columns[at]))
+            return lambda columns: any(
+                value is not None and beyond(minimum, value) for value in columns[at]
+            )
         case Storable(texts):
             places = tuple(map(fields.index, texts))
             return lambda columns: not all(is_storable("".join(columns[at])) for at in places)

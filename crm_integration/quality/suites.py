@@ -15,27 +15,34 @@ from datetime import date
 
 from sqlalchemy import and_, func, select
 
-from crm_integration.quality import holds
-from crm_integration.quality.expectations import Frame, judge_rows
-from crm_integration.quality.frames import frames_of, in_windows
+from crm_integration.quality.drift_holds import DRIFT, drift_verdict
+from crm_integration.quality.expectations import judge_rows
+from crm_integration.quality.frames import frames_of
+from crm_integration.quality.judged_rows import SELECTS, in_windows
 from crm_integration.quality.options import Options, Scalar, read_options
 from crm_integration.quality.row_checks import THE_ROW
-from crm_integration.quality.rules import LINES_OF, Rule, rules_for, rules_version
-from crm_integration.quality.verdicts import Verdict, Window, failing_windows, write_verdicts
+from crm_integration.quality.rule import Rule
+from crm_integration.quality.rule_columns import Frame
+from crm_integration.quality.rules import LINES_OF, rules_for, rules_version
+from crm_integration.quality.verdicts import Verdict, Window, write_verdicts
+from crm_integration.quality.volume import HAVE_VOLUME, VOLUME, volume_verdicts
+from crm_integration.quality.window_holds import ROW_RULES, SET_RULES, settle_window_holds
 from crm_integration.storage.bulk import join_by_hash
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.storage.tables.quality import quarantine
 from crm_integration.tenancy.scope import TenantScope
 
-ROW_RULES, SET_RULES = "row_rules", "set_rules"
-CHECKS = (ROW_RULES, SET_RULES)
+_OF_RULES = (ROW_RULES, SET_RULES)
+CHECKS = (*_OF_RULES, VOLUME, DRIFT)
 CHUNK_ROWS = 100_000
 """Rows in memory at once: about 100 MB of frame, and 80 ms of fixed cost a suite is nothing."""
 
-_FIXES = {
-    ROW_RULES: "See what is kept back and why, correct it in the store, then replay these days.",
-    SET_RULES: "Replay these days; if the check still fails, look at the rows its rules name.",
-}
+
+def checks_of(entity: str) -> tuple[str, ...]:
+    """The checks that an entity has; only what has traffic of its own has a volume."""
+    return tuple(one for one in CHECKS if one != VOLUME or entity in HAVE_VOLUME)
+
+
 _ObjectKey = tuple[str, str]
 
 
@@ -47,10 +54,10 @@ class _Tally:
     rows: int = 0
     highest_raw_id: int = 0
     failing: dict[str, set[_ObjectKey]] = field(
-        default_factory=lambda: {check: set[_ObjectKey]() for check in CHECKS}
+        default_factory=lambda: {check: set[_ObjectKey]() for check in _OF_RULES}
     )
     by_rule: dict[str, Counter[str]] = field(
-        default_factory=lambda: {check: Counter[str]() for check in CHECKS}
+        default_factory=lambda: {check: Counter[str]() for check in _OF_RULES}
     )
     kept_back: set[_ObjectKey] = field(default_factory=lambda: set[_ObjectKey]())
     kept_back_lines: int = 0
@@ -80,16 +87,16 @@ def judge_windows(
 ) -> list[Verdict]:
     """Judge windows of one entity; verdicts are written and holds opened or released here.
 
-    Gives two verdicts a window, `row_rules` and `set_rules`. Windows must not overlap
-    (ValueError). A window is closed when it ended by `today` (UTC); only closed windows hold.
-    Raises BadInput for a wrong option.
+    Gives `row_rules` and `set_rules` of each window, for what has traffic its `volume`, and of
+    the newest window `drift`. Windows must not overlap (ValueError). A window is closed when it
+    ended by `today` (UTC); only closed windows hold. Raises BadInput for a wrong option.
     """
     if not windows:
         return []
     join_by_hash(scope.connection)
     tallies = _empty_tallies(windows)
     chosen, version = read_options(options), rules_version(options)
-    for subject in (entity, *([LINES_OF[entity]] if entity in LINES_OF else ())):
+    for subject in _subjects(entity):
         rules = [rule for rule in rules_for(options) if rule.entity == subject]
         for frame in frames_of(scope, subject, windows, chunk_rows=chunk_rows):
             _count(tallies, frame, rules)
@@ -98,12 +105,36 @@ def judge_windows(
     _count_kept_back(scope, entity, tallies)
     _note_highest_raw_ids(scope, tallies)
     found = [
-        _verdict(entity, check, tally, chosen, version) for tally in tallies for check in CHECKS
+        _verdict(entity, check, tally, chosen, version) for tally in tallies for check in _OF_RULES
     ]
+    if entity in HAVE_VOLUME:
+        found += volume_verdicts(
+            scope,
+            entity,
+            [tally.window for tally in tallies],
+            chosen,
+            today=today,
+            rules_version=version,
+            highest_raw_ids={tally.window.start: tally.highest_raw_id for tally in tallies},
+        )
+    found.append(
+        drift_verdict(
+            scope,
+            entity,
+            tallies[-1].window,
+            highest_raw_id=tallies[-1].highest_raw_id,
+            rules_version=version,
+            run_id=run_id,
+        )
+    )
     write_verdicts(scope, found, run_id)
-    for check in CHECKS:
-        _settle_hold(scope, entity, check, today)
+    settle_window_holds(scope, entity, today)
     return found
+
+
+def _subjects(entity: str) -> list[str]:
+    """The entity, and its lines where they lie in a table."""
+    return [one for one in (entity, LINES_OF.get(entity, "")) if one in SELECTS]
 
 
 def _empty_tallies(windows: Sequence[Window]) -> list[_Tally]:
@@ -207,26 +238,4 @@ def _verdict(entity: str, check: str, tally: _Tally, options: Options, version: 
         highest_raw_id=tally.highest_raw_id,
         rules_version=version,
         details=details,
-    )
-
-
-def _settle_hold(scope: TenantScope, entity: str, check: str, today: date) -> None:
-    """Open, update or release the hold of a check by what its newest verdicts say."""
-    object_type, actor = holds.HELD_OBJECT[entity], f"check {check}"
-    failing = failing_windows(scope, entity, check, today)
-    if not failing:
-        holds.release(scope, object_type, check, actor)
-        return
-    first = failing[0]
-    rules = ", ".join(sorted(first.details["rules"])) or "none"
-    holds.open_hold(
-        scope,
-        object_type,
-        check,
-        f"{len(failing)} closed window(s) of {entity} fail {check}, the first "
-        f"{first.window_start} to {first.window_end} with {first.failed} of {first.rows} rows "
-        f"(rules: {rules})",
-        _FIXES[check],
-        sum(verdict.failed for verdict in failing),
-        by=actor,
     )

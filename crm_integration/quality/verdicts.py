@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from crm_integration.storage.tables.quality import verdicts
+from crm_integration.quality.holds import HELD_OBJECT
+from crm_integration.storage.tables.quality import holds, verdicts
 from crm_integration.tenancy.scope import TenantScope
 
 
@@ -98,7 +99,8 @@ def failing_windows(
 ) -> tuple[Verdict, ...]:
     """Closed windows this check fails now, in order of their start.
 
-    A failure is outlived by any later verdict of the check over a window that covers it.
+    A failure is outlived by any later verdict of the check over a window that covers it, and
+    settled by a person who released the hold when at least as many rows failed.
     """
     later = verdicts.alias("later")
     outlived = (
@@ -114,9 +116,48 @@ def failing_windows(
         select(*_COLUMNS)
         .where(verdicts.c.entity == entity, verdicts.c.check_name == check_name)
         .where(verdicts.c.window_end <= today, ~verdicts.c.passed, ~outlived)
+        .where(~_let_go(entity, check_name))
         .order_by(verdicts.c.window_start, verdicts.c.verdict_id)
     )
     return tuple(map(_verdict, rows.mappings()))
+
+
+def newest_judged(scope: TenantScope, entity: str, check_name: str, today: date) -> Verdict | None:
+    """The verdict on the newest closed window that was judged and not let go by a person."""
+    row = (
+        scope.connection.execute(
+            select(*_COLUMNS)
+            .where(verdicts.c.entity == entity, verdicts.c.check_name == check_name)
+            .where(verdicts.c.window_end <= today, ~verdicts.c.details.has_key("skipped"))
+            .where(or_(verdicts.c.passed, ~_let_go(entity, check_name)))
+            .order_by(verdicts.c.window_start.desc(), verdicts.c.verdict_id.desc())
+            .limit(1)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return None if row is None else _verdict(row)
+
+
+def _let_go(entity: str, check_name: str) -> ColumnElement[bool]:
+    """A person released the hold after this window had failed with at least as many rows."""
+    then = verdicts.alias("then")
+    released = (
+        select(holds.c.hold_id)
+        .where(holds.c.tenant_id == then.c.tenant_id, holds.c.check_name == check_name)
+        .where(holds.c.object_type == HELD_OBJECT[entity])
+        .where(holds.c.released_at >= then.c.decided_at, ~holds.c.released_by.startswith("check "))
+        .exists()
+    )
+    return (
+        select(then.c.verdict_id)
+        .where(then.c.tenant_id == verdicts.c.tenant_id)
+        .where(then.c.entity == verdicts.c.entity, then.c.check_name == verdicts.c.check_name)
+        .where(then.c.window_start == verdicts.c.window_start)
+        .where(then.c.window_end == verdicts.c.window_end)
+        .where(~then.c.passed, then.c.failed >= verdicts.c.failed, released)
+        .exists()
+    )
 
 
 def failing_since(

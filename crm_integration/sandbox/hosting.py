@@ -31,8 +31,9 @@ from crm_integration.sandbox.invoices import Invoice, read_invoices
 from crm_integration.sandbox.order_book import fill, split_by_tenant
 from crm_integration.sandbox.portal_state import PortalSettings, PortalState
 from crm_integration.sandbox.sales_records import enter
+from crm_integration.sandbox.shop_kinds import SHOP_KINDS
 from crm_integration.sandbox.shop_state import ShopSettings, ShopState
-from crm_integration.sandbox.woocommerce import WooCommerceApp
+from crm_integration.sandbox.side_records import enrich
 
 
 class CountedApp:
@@ -66,7 +67,7 @@ class House:
         name = tenant["name"]
         shop = self.shops[name] = ShopState(ShopSettings(**tenant["shop"]))
         portal = self.portals[name] = PortalState(PortalSettings(**tenant["crm"]))
-        self._serve(f"shop:{name}", WooCommerceApp(shop).app)
+        self._serve(f"shop:{name}", SHOP_KINDS[tenant["platform"]].app(shop))
         self._serve(f"crm:{name}", HubSpotApp(portal).app)
 
     def _serve(self, name: str, app: ASGIApp) -> None:
@@ -79,6 +80,7 @@ class House:
         for tenant, share in split_by_tenant(invoices, list(self.shops)).items():
             shop, portal = self.shops[tenant], self.portals[tenant]
             counts = fill(shop, share)
+            enrich(shop)
             sales = enter(portal, shop, counts.new_customers, percent=sales_percent)
             report[tenant] = {
                 **counts.json(),

@@ -20,6 +20,7 @@ from crm_integration.sandbox.portal_properties import (
     Json,
     created_property,
     modified_property,
+    singular,
     zulu,
 )
 from crm_integration.sandbox.portal_state import AlreadyExists, InvalidValue, Record
@@ -83,8 +84,7 @@ def refused_value(wrong: InvalidValue) -> Refused:
 
 def refused_twin(twin: AlreadyExists) -> Refused:
     """409 for a unique value that another record holds, in HubSpot's words for contacts."""
-    singular = twin.kind[:-1].capitalize()
-    message = f"{singular} already exists. Existing ID: {twin.existing_id}"
+    message = f"{singular(twin.kind).capitalize()} already exists. Existing ID: {twin.existing_id}"
     return Refused(409, "CONFLICT", message)
 
 

@@ -21,7 +21,7 @@ from crm_integration.sandbox.hubspot_answers import (
     now_text,
 )
 from crm_integration.sandbox.hubspot_objects import kind_of
-from crm_integration.sandbox.portal_properties import Json, type_number
+from crm_integration.sandbox.portal_properties import Json, singular, type_number
 from crm_integration.sandbox.portal_state import PortalState
 
 #: HubSpot's default association types (documented list); both directions have a number.
@@ -40,14 +40,22 @@ _TYPES = {
     ("deals", "line_items"): 19, ("line_items", "deals"): 20,
     ("tickets", "contacts"): 16, ("contacts", "tickets"): 15,
 }  # fmt: skip
+#: HubSpot shows notes on orders, but lists no number: made of the types' own ids.
+_UNLISTED = frozenset({("notes", "orders"), ("orders", "notes")})
 _CREATE, _READ = 2_000, 1_000
 
 
 def default_type(start: str, end: str) -> int:
-    """The number of the default type; pairs outside the list get one by the types' own ids."""
+    """The number of the default type.
+
+    Raises:
+        Refused: 400, HubSpot associates no such two.
+    """
     known = _TYPES.get((start, end))
     if known is not None:
         return known
+    if (start, end) not in _UNLISTED:
+        raise invalid(f"There is no default association type between {start} and {end}")
     first, second = (int(type_number(kind).partition("-")[2]) for kind in (start, end))
     return 100_000 + first * 1_000 + second
 
@@ -76,7 +84,7 @@ class AssociationEndpoints:
             key = str(cast(Json, one.get(side) or {}).get("id", ""))
             if self._portal.get(kind, key) is None:
                 return batch_error(
-                    "OBJECT_NOT_FOUND", f"No {kind[:-1]} with ID {key} exists",
+                    "OBJECT_NOT_FOUND", f"No {singular(kind)} with ID {key} exists",
                     {f"{side}ObjectId": [key]},
                 )  # fmt: skip
             keys.append(int(key))
@@ -85,6 +93,7 @@ class AssociationEndpoints:
     async def associate_default(self, request: Request) -> Response:
         """POST .../batch/associate/default"""
         (start, end), started = self._kinds(request), now_text()
+        default_type(start, end)
         results: list[Json] = []
         errors: list[Json] = []
         for one in inputs_of(await json_body(request), _CREATE):
@@ -127,7 +136,7 @@ class AssociationEndpoints:
             if ends:
                 results.append({"from": {"id": key}, "to": ends})
                 continue
-            message = f"No {end[:-1]} is associated with {start[:-1]} {key}."
+            message = f"No {singular(end)} is associated with {singular(start)} {key}."
             errors.append(batch_error(
                 "OBJECT_NOT_FOUND", message, {"fromObjectId": [key]},
                 subCategory="crm.associations.NO_ASSOCIATIONS_FOUND",

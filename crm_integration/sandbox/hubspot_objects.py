@@ -28,12 +28,13 @@ from crm_integration.sandbox.hubspot_answers import (
     refused_twin,
     refused_value,
 )
-from crm_integration.sandbox.portal_properties import Json, object_type
+from crm_integration.sandbox.portal_properties import Json, object_type, singular
 from crm_integration.sandbox.portal_search import BadSearch, search
 from crm_integration.sandbox.portal_state import AlreadyExists, InvalidValue, PortalState, Record
 
 _BATCH = 100
 _DEFAULT_PAGE = 10
+_SEARCH_CHARACTERS = 3_000
 
 
 def kind_of(request: Request, name: str = "kind") -> str:
@@ -74,10 +75,9 @@ class ObjectEndpoints:
             to_kind = object_type(name)
             if to_kind is None:
                 raise invalid(f"Unable to infer object type from: {name}")
-            singular = kind[:-1]
             held = self._portal.linked(kind, record.id, to_kind)
             if held:
-                label = f"{singular}_to_{to_kind[:-1]}"
+                label = f"{singular(kind)}_to_{singular(to_kind)}"
                 results = [{"id": str(end), "type": label} for end in sorted(held)]
                 links[to_kind] = {"results": results}
         return {**body, "associations": links} if links else body
@@ -119,6 +119,8 @@ class ObjectEndpoints:
 
     async def search(self, request: Request) -> Response:
         kind, body = kind_of(request), await json_body(request)
+        if len((await request.body()).decode()) > _SEARCH_CHARACTERS:
+            raise invalid(f"The search request holds more than {_SEARCH_CHARACTERS} characters")
         try:
             keys, total, after = search(self._portal, kind, body)
         except BadSearch as wrong:
@@ -298,7 +300,7 @@ def _missing(kind: str, keys: list[str]) -> list[Json]:
     if not keys:
         return []
     message = (
-        f"Could not get some {kind[:-1].upper()} objects, they may be deleted or not exist."
+        f"Could not get some {singular(kind).upper()} objects, they may be deleted or not exist."
         " Check that ids are valid."
     )
     return [batch_error("OBJECT_NOT_FOUND", message, {"ids": keys})]

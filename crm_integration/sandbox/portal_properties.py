@@ -22,7 +22,8 @@ _LEAD_STATUSES = ("NEW", "OPEN", "IN_PROGRESS", "OPEN_DEAL", "UNQUALIFIED",
 _TEXT = {
     "contacts": "email firstname lastname phone mobilephone company address city state zip country"
     " jobtitle hs_additional_emails hubspot_owner_id website",
-    "companies": "name domain phone city country hubspot_owner_id",
+    "companies": "name domain phone address address2 city state zip country industry website"
+    " description hubspot_owner_id",
     "products": "name hs_sku description hs_product_type hs_status hs_url",
     "orders": "hs_order_name hs_external_order_id hs_external_order_status hs_currency_code"
     " hs_payment_processing_method hs_fulfillment_status hs_payment_status hs_source_store"
@@ -33,7 +34,8 @@ _TEXT = {
     "deals": "dealname dealstage pipeline hubspot_owner_id",
     "line_items": "name hs_sku hs_product_id hs_line_item_currency_code",
     "tickets": "subject content hs_pipeline hs_pipeline_stage",
-    "carts": "hs_cart_name hs_external_cart_id hs_external_status hs_cart_url hs_currency_code",
+    "carts": "hs_cart_name hs_external_cart_id hs_external_status hs_cart_url hs_currency_code"
+    " hs_source_store hs_tags hubspot_owner_id",
 }
 _NUMBERS = {
     "products": "price hs_cost_of_goods_sold",
@@ -41,7 +43,8 @@ _NUMBERS = {
     " hs_refund_amount",
     "deals": "amount",
     "line_items": "price quantity amount",
-    "carts": "hs_total_price",
+    "carts": "hs_total_price hs_cart_discount hs_tax hs_shipping_cost",
+    "companies": "numberofemployees annualrevenue",
 }
 _TIMES = {
     "orders": "hs_external_created_date hs_processed_date",
@@ -52,8 +55,10 @@ _NUMBER_OF_TYPE = {
     "contacts": "0-1", "companies": "0-2", "deals": "0-3", "tickets": "0-5", "products": "0-7",
     "line_items": "0-8", "notes": "0-46", "orders": "0-123", "carts": "0-142",
 }  # fmt: skip
+OPT_OUT = "hs_email_optout"
 #: What a read returns when it names no properties.
 DEFAULTS = {
+    "companies": ("createdate", "domain", "hs_lastmodifieddate", "hs_object_id", "name"),
     "contacts": ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate",
                  "lastname"),
     "products": ("createdate", "description", "hs_lastmodifieddate", "hs_object_id", "name",
@@ -73,10 +78,14 @@ def object_type(name: str) -> str | None:
     """The plural name for `contact`, `contacts` or `0-1`; None for no such type."""
     lowered = name.lower()
     for plural, number in _NUMBER_OF_TYPE.items():
-        singular = "company" if plural == "companies" else plural[:-1]
-        if lowered in {plural, singular, number}:
+        if lowered in {plural, singular(plural), number}:
             return plural
     return None
+
+
+def singular(plural: str) -> str:
+    """`company` for `companies`."""
+    return "company" if plural == "companies" else plural[:-1]
 
 
 def type_number(plural: str) -> str:
@@ -150,7 +159,13 @@ def standard_properties(plural: str) -> dict[str, Property]:
         found["email"] = Property("email", "string", unique=True)
         stages = Property("lifecyclestage", "enumeration", "radio", options=LIFECYCLE_STAGES)
         status = Property("hs_lead_status", "enumeration", "radio", options=_LEAD_STATUSES)
-        found |= {"lifecyclestage": stages, "hs_lead_status": status}
+        # HubSpot sets it when the person unsubscribes from all e-mail; the API cannot.
+        opt_out = Property(OPT_OUT, "bool", "booleancheckbox", options=("true", "false"),
+                           read_only=True)  # fmt: skip
+        found |= {"lifecyclestage": stages, "hs_lead_status": status, OPT_OUT: opt_out}
+    if plural == "companies":
+        stages = Property("lifecyclestage", "enumeration", "radio", options=LIFECYCLE_STAGES)
+        found["lifecyclestage"] = stages
     return found
 
 

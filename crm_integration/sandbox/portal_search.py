@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 from crm_integration.sandbox.portal_properties import Json
-from crm_integration.sandbox.portal_state import PortalState
+from crm_integration.sandbox.portal_state import MATCHED_BY, PortalState
 
 _OPERATORS = {"EQ", "NEQ", "IN", "NOT_IN", "CONTAINS_TOKEN", "HAS_PROPERTY", "NOT_HAS_PROPERTY",
               "GT", "GTE", "LT", "LTE"}  # fmt: skip
@@ -34,7 +34,7 @@ def search(portal: PortalState, kind: str, body: Json) -> tuple[list[int], int, 
     groups = [cast(list[Json], group.get("filters", [])) for group in body.get("filterGroups", [])]
     _check(portal, kind, groups)
     shelf = portal.index(kind)
-    candidates = _by_email(shelf.by_email, groups)
+    candidates = _by_match(shelf.by_match, groups, MATCHED_BY.get(kind, ""))
     keys = candidates if candidates is not None else set(shelf.index)
     text = str(body.get("query", "")).lower()
     found = [
@@ -73,16 +73,18 @@ def _check(portal: PortalState, kind: str, groups: list[list[Json]]) -> None:
             raise BadSearch("IN needs 1 to 100 values")
 
 
-def _by_email(index: Mapping[str, set[int]], groups: list[list[Json]]) -> set[int] | None:
-    """Candidates from the e-mail index if every group names e-mails, else None (look at all)."""
+def _by_match(
+    index: Mapping[str, set[int]], groups: list[list[Json]], name: str
+) -> set[int] | None:
+    """Candidates from the index if every group asks for its property, else None (look at all)."""
     found: set[int] = set()
     for group in groups:
         named = [one for one in group
-                 if one["propertyName"] == "email" and one["operator"] in {"EQ", "IN"}]  # fmt: skip
+                 if one["propertyName"] == name and one["operator"] in {"EQ", "IN"}]  # fmt: skip
         if not named:
             return None
-        for email in _values(named[0]):
-            found |= index.get(email, set())
+        for value in _values(named[0]):
+            found |= index.get(value, set())
     return found if groups else None
 
 

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any
 
 from crm_integration.sandbox.portal_properties import (
+    OPT_OUT,
     InvalidValue,
     Json,
     Property,
@@ -25,6 +26,8 @@ from crm_integration.sandbox.portal_properties import (
     standard_properties,
     zulu,
 )
+
+MATCHED_BY = {"contacts": "email", "companies": "name"}
 
 
 class AlreadyExists(Exception):
@@ -55,7 +58,8 @@ class _Shelf:
     ids: list[int] = field(default_factory=list[int])
     unique: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     index: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
-    by_email: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    by_match: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """The ids by the value (in small letters) that MATCHED_BY names: who is looked for most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,12 @@ class PortalState:
         self._store(kind, record, stored, self.clock())
         return record
 
+    def opted_out(self, contact: Record, *, value: bool = True) -> None:
+        """The person unsubscribes from all e-mail (or a person lifts that): HubSpot's own doing,
+        which no call to its API can do."""
+        text = "true" if value else "false"
+        self._store("contacts", contact, {OPT_OUT: text}, self.clock())
+
     def archive(self, kind: str, record: Record) -> None:
         shelf = self.shelf(kind)
         record.archived, record.updated = True, self.clock()
@@ -214,13 +224,14 @@ class PortalState:
 
     def _indexed(self, kind: str, key: int, properties: dict[str, str] | None) -> None:
         shelf = self.shelf(kind)
+        name = MATCHED_BY.get(kind, "")
         old = shelf.index.pop(key, None)
-        if old is not None and "email" in old:
-            shelf.by_email[old["email"]].discard(key)
+        if old is not None and name in old:
+            shelf.by_match[old[name].lower()].discard(key)
         if properties is not None:
             shelf.index[key] = properties
-            if "email" in properties:
-                shelf.by_email[properties["email"]].add(key)
+            if name in properties:
+                shelf.by_match[properties[name].lower()].add(key)
 
     # Associations
 

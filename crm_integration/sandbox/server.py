@@ -9,8 +9,8 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -21,21 +21,29 @@ import orjson
 
 from crm_integration.errors import BadInvoiceFile, CrmIntegrationError, NotFound
 from crm_integration.sandbox.faults import FaultPlan
+from crm_integration.sandbox.shop_kinds import SHOP_KINDS
+from crm_integration.sandbox.shop_state import ShopSettings
 
 #: Six hours; a demo that is kept up for a look ends then at the latest.
 MAX_LIFE_SECONDS = 6 * 3600
 _READ_SECONDS = 300
 #: Offsets of the shops' clocks from UTC, so that a zone mistake shows at the first tenant.
 _OFFSETS = (-300, 0, 330)
+THREE_KINDS: Mapping[str, str] = {
+    "aurora": "woocommerce",
+    "borealis": "shopify",
+    "cedar": "api2cart",
+}
+"""The demo's merchants and the platforms of their shops."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShopAccess:
-    """Where a shop is and the key that signs calls to it."""
+    """Where a shop is, what kind it is, and the secrets that a connection to it must hold."""
 
     base_url: str
-    consumer_key: str
-    consumer_secret: str
+    platform: str
+    secrets: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +98,11 @@ class Sandbox:
         self.crms: dict[str, CrmAccess] = {}
         for tenant in spec["tenants"]:
             name, shop, crm = tenant["name"], tenant["shop"], tenant["crm"]
+            kind = SHOP_KINDS[tenant["platform"]]
             self.shops[name] = ShopAccess(
                 f"http://127.0.0.1:{ports[f'shop:{name}']}",
-                shop["consumer_key"],
-                shop["consumer_secret"],
+                kind.platform,
+                kind.secrets(ShopSettings(**shop)),
             )
             base_url = f"http://127.0.0.1:{ports[f'crm:{name}']}"
             self.crms[name] = CrmAccess(base_url, crm["token"], crm["portal_id"])
@@ -115,13 +124,13 @@ class Sandbox:
     @classmethod
     def start(
         cls,
-        tenants: Sequence[str] = ("aurora", "borealis", "cedar"),
+        tenants: Mapping[str, str] = THREE_KINDS,
         *,
         seed: int = 7,
         search_lag_seconds: float = 1.0,
         max_life_seconds: float = MAX_LIFE_SECONDS,
     ) -> Sandbox:
-        """Start the process; keys and tokens are drawn anew each time.
+        """Start the process with a shop of a platform for each tenant; keys are drawn anew.
 
         Raises:
             SandboxDown: the process did not come up.
@@ -131,8 +140,8 @@ class Sandbox:
             "control_token": secrets.token_hex(16),
             "max_life_seconds": max_life_seconds,
             "tenants": [
-                _tenant(name, number, seed, search_lag_seconds)
-                for number, name in enumerate(tenants)
+                _tenant(name, platform, number, seed, search_lag_seconds)
+                for number, (name, platform) in enumerate(tenants.items())
             ],
         }
         process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
@@ -225,9 +234,10 @@ class Sandbox:
         self.stop()
 
 
-def _tenant(name: str, number: int, seed: int, lag: float) -> dict[str, Any]:
+def _tenant(name: str, platform: str, number: int, seed: int, lag: float) -> dict[str, Any]:
     return {
         "name": name,
+        "platform": platform,
         "shop": {
             "name": name,
             "consumer_key": f"ck_{secrets.token_hex(20)}",

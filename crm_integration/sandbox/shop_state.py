@@ -20,6 +20,7 @@ Json = dict[str, Any]
 _FIRST_REST_ORDER = 60_000_000
 _FIRST_REST_CUSTOMER = 90_000_000
 _FIRST_PRODUCT, _PRODUCT_SPACE = 100_000_000, 1_900_000_000
+_FIRST_SHIPMENT, _FIRST_CART = 50_000_000, 80_000_000
 
 
 @dataclass(slots=True)
@@ -42,6 +43,24 @@ class RefundRecord:
 
 
 @dataclass(slots=True)
+class ShipmentRecord:
+    """A parcel of an order. `lines` are (position in the order, quantity); times epoch seconds.
+
+    `state`: pending, shipped, delivered or cancelled.
+    """
+
+    id: int
+    order_id: int
+    created: int
+    modified: int
+    state: str
+    carrier: str
+    tracking_number: str
+    lines: tuple[tuple[int, int], ...]
+    delivered: int | None = None
+
+
+@dataclass(slots=True)
 class OrderRecord:
     """An order as the shop keeps it; times are epoch seconds. `billing` None: the invented one."""
 
@@ -61,6 +80,7 @@ class OrderRecord:
     meta: tuple[tuple[str, Any], ...] = ()
     line_ids: tuple[int, ...] | None = None
     refunds: list[RefundRecord] = field(default_factory=list[RefundRecord])
+    shipments: list[ShipmentRecord] = field(default_factory=list[ShipmentRecord])
     billing: Json | None = None
     customer_note: str = ""
 
@@ -73,6 +93,19 @@ class OrderRecord:
         return self.line_ids[position] if self.line_ids else self.id * 10_000 + position + 1
 
 
+@dataclass(frozen=True, slots=True)
+class ConsentRecord:
+    """What an account said about marketing mail, and when (epoch seconds).
+
+    `state`: subscribed, unsubscribed, pending or never_asked; `level`: single, confirmed or
+    unknown.
+    """
+
+    state: str
+    at: int | None
+    level: str = "single"
+
+
 @dataclass(slots=True)
 class CustomerRecord:
     """An account; `fields` holds what was written over REST on top of the invented identity."""
@@ -83,6 +116,27 @@ class CustomerRecord:
     created: int
     modified: int
     fields: Json = field(default_factory=dict[str, Any])
+    consent: ConsentRecord | None = None
+
+
+@dataclass(slots=True)
+class CartRecord:
+    """A cart with an account (`customer_id`) or an e-mail typed by `person`; 0 and "" are nobody.
+
+    `completed` and `order_id` are set when it became an order.
+    """
+
+    id: int
+    customer_id: int
+    person: str
+    country: str
+    currency: str
+    created: int
+    modified: int
+    lines: tuple[Line, ...]
+    total_minor: int
+    completed: int | None = None
+    order_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -99,7 +153,11 @@ class ProductRecord:
 
 @dataclass(frozen=True, slots=True)
 class ShopSettings:
-    """How this shop is set up; `public_url` is what it writes in links (never its real host)."""
+    """How this shop is set up; `public_url` is what it writes in links (never its real host).
+
+    `consumer_key` and `consumer_secret` are the two secrets of whatever kind of shop it is
+    (`shop_kinds.py` says which is what).
+    """
 
     name: str
     consumer_key: str
@@ -139,9 +197,17 @@ class ShopState:
         self.customers: dict[int, CustomerRecord] = {}
         self.products: dict[int, ProductRecord] = {}
         self.product_ids: dict[str, int] = {}
+        self.shipments: dict[int, ShipmentRecord] = {}
+        self.carts: dict[int, CartRecord] = {}
         self.webhooks: dict[int, Json] = {}
         self.by_modified, self.by_created, self.by_id = SortedIds(), SortedIds(), SortedIds()
-        self._next = {"order": _FIRST_REST_ORDER, "customer": _FIRST_REST_CUSTOMER, "webhook": 1}
+        self._next = {
+            "order": _FIRST_REST_ORDER,
+            "customer": _FIRST_REST_CUSTOMER,
+            "webhook": 1,
+            "shipment": _FIRST_SHIPMENT,
+            "cart": _FIRST_CART,
+        }
 
     def now(self) -> int:
         return int(self._clock())
@@ -204,6 +270,11 @@ class ShopState:
         self.product_ids[stock_code] = key
         self.products[key] = ProductRecord(key, stock_code, name, price_minor, at, at)
         return key
+
+    def add_shipment(self, order: OrderRecord, shipment: ShipmentRecord) -> None:
+        """Put a parcel on its order; the order's own date stays (a parcel is no edit)."""
+        order.shipments.append(shipment)
+        self.shipments[shipment.id] = shipment
 
     def _told(self, key: int, name: str, price_minor: int) -> int:
         product = self.products[key]

@@ -14,7 +14,7 @@ A connector never sees a tenant, a database or another connector.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -24,6 +24,18 @@ from crm_integration.canonical.model import StoreObject
 JsonObject = dict[str, Any]
 
 
+Gate = Callable[[str], None]
+"""Called with an endpoint class of the manifest's `budgets` right before each HTTP call; it may
+wait for the metered account's budget, and raises Transient when there is none left."""
+
+Upcaster = Callable[[JsonObject], JsonObject]
+"""One payload of an older shape as the next newer one. Pure; raises Unreadable."""
+
+
+def unmetered(endpoint_class: str) -> None:
+    """The gate of a store that meters nobody."""
+
+
 @dataclass(frozen=True)
 class StoreAccess:
     """Where the store is and how we may enter; `secrets` never appears in a repr."""
@@ -31,6 +43,7 @@ class StoreAccess:
     base_url: str
     secrets: Mapping[str, str] = field(repr=False)
     settings: Mapping[str, Any] = field(default_factory=lambda: dict[str, Any]())
+    gate: Gate = field(default=unmetered, repr=False)
 
 
 @dataclass(frozen=True)
@@ -55,9 +68,12 @@ class Window:
 class SourceObject:
     """One object exactly as the store sent it.
 
-    `payload` is the object's own bytes cut out of the answer, never re-serialised.
-    `source_time` (UTC) is None where the store states none. `parent_id` names the object that
-    this one cannot be read without (a WooCommerce refund carries no currency: its order does).
+    `payload` is the object's own bytes cut out of the answer, never re-serialised; an object
+    that comes in several pieces (the lines of a bulk file) is those pieces, verbatim, in a JSON
+    envelope. `source_time` (UTC) is None where the store states none. `parent_id` names the
+    object that this one cannot be read without (a WooCommerce refund carries no currency: its
+    order does). `shape` names the form of the payload where a platform has several, "" for the
+    manifest's own `shape`; two forms of one version are no contradiction.
     """
 
     object_type: str
@@ -65,6 +81,7 @@ class SourceObject:
     source_time: datetime | None
     payload: bytes
     parent_id: str | None = None
+    shape: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,7 +168,11 @@ class ExtractModule(Protocol):
 
 
 class ToCanonicalModule(Protocol):
-    """`stores/<platform>/to_canonical.py`."""
+    """`stores/<platform>/to_canonical.py`.
+
+    It may have `UPCASTERS: Mapping[tuple[str, str], tuple[str, Upcaster]]`: (object type, shape)
+    -> (the next newer shape, how to get there). `to_canonical` sees the manifest's shape only.
+    """
 
     def to_canonical(
         self,
@@ -162,6 +183,9 @@ class ToCanonicalModule(Protocol):
     ) -> Iterable[StoreObject]:
         """The canonical objects one raw record stands for (an order of a guest: two).
 
+        Of the entities that the manifest's `yields` names for this type. Milestones on the
+        timeline are made by the engine from orders and shipments, not here.
+
         Pure: no I/O, no clock. Raises Unreadable for a payload that cannot be understood.
         """
         ...
@@ -169,7 +193,11 @@ class ToCanonicalModule(Protocol):
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a webhook delivery is about, read from headers and body alone."""
+    """What a webhook delivery is about, read from headers and body alone.
+
+    `thin`: the body is not the object in the shape that `to_canonical` reads, so the object is
+    read from the store before anything is believed.
+    """
 
     topic: str
     object_type: str | None
@@ -177,6 +205,7 @@ class Delivery:
     source_time: datetime | None
     delivery_id: str | None
     deleted: bool = False
+    thin: bool = False
 
 
 class WebhookModule(Protocol):

@@ -22,6 +22,7 @@ from crm_integration.stores._contract import (
     ToCanonicalModule,
     WebhookModule,
 )
+from crm_integration.transport.budget import CallBudget
 
 _HERE = Path(__file__).parent
 
@@ -40,10 +41,26 @@ class StoreManifest(BaseModel):
     """Types whose listing has no usable filter on source time."""
     parents: dict[str, str] = {}
     """Object type -> the type its payload cannot be read without."""
+    yields: dict[str, tuple[str, ...]] = {}
+    """Object type -> the entities its payload stands for; left out: the type itself."""
+    shape: str = ""
+    """The form of payload that `to_canonical` reads (see `SourceObject.shape`)."""
+    required_paths: dict[str, tuple[str, ...]] = {}
+    """Object type -> JSON paths (`customer.email`, `lines[].sku`) that `to_canonical` cannot do
+    without: when they vanish or change their type, the store's API has drifted."""
+    budgets: dict[str, CallBudget] = {}
+    """Endpoint class -> its budget as the vendor meters it; `all` counts every call."""
+    metered_secret: str | None = None
+    """The secret whose holder is metered as one account, whoever's tenant calls (an API key that
+    serves all tenants); None: each connection is an account of its own."""
     secrets: tuple[str, ...]
     """Names of the credentials a connection must hold."""
     settings: tuple[str, ...] = ()
     """Names of the connection settings this connector understands."""
+
+    def entities_of(self, object_type: str) -> tuple[str, ...]:
+        """The entities that a payload of this type stands for."""
+        return self.yields.get(object_type, (object_type,))
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,9 @@ def seek(
     }
     if match_field is None or not matches:
         return Sought(ours, {})
-    values = sorted(set(matches.values()))
+    # As the store writes them: no search finds `Straße` by its folded form.
+    asked = {one.desired.match.strip() for one in unbound if one.desired.match}
+    values = sorted(value for value in asked if value.casefold() in set(matches.values()))
     candidates = adapter.find_by_match(object_type, match_field, values, fields)
     return _judged(ours, matches, candidates)
 

@@ -36,7 +36,7 @@ def connect_store(
     """
     store = connector(platform)
     _refuse_missing(platform, store.manifest.secrets, secrets)
-    known = tenant_config(house.mappings, tenant).settings
+    known = tenant_config(house.mappings, tenant, crm=None).settings
     settings = {name: known[name] for name in store.manifest.settings if name in known}
     client = store.open(StoreAccess(base_url, secrets, settings))
     try:

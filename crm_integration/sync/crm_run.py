@@ -16,12 +16,11 @@ from sqlalchemy import ColumnElement, Engine, func, or_, select
 
 from crm_integration.credentials import vault
 from crm_integration.crms._contract import Adapter, CrmAccess, FieldNeed
-from crm_integration.crms._registry import CallBudget, crm_connector
+from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import NeedsReconnect, RemoteError, Transient
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.quality.holds import open_holds
 from crm_integration.storage.tables.sync import ledger
-from crm_integration.sync.budget import BudgetGate
 from crm_integration.sync.dispatch import Sender, Sent, dispatch
 from crm_integration.sync.ledger import due
 from crm_integration.sync.project import Projected, project
@@ -29,6 +28,7 @@ from crm_integration.sync.transitions import State
 from crm_integration.sync.waiting import settle_waiting
 from crm_integration.tenancy.connections import StoredConnection, crm_connection
 from crm_integration.tenancy.scope import Tenancy
+from crm_integration.transport.budget import BudgetGate, CallBudget
 
 ROUNDS = 4
 PAUSE = 5.0
@@ -157,6 +157,7 @@ class _Session:
             needs = [
                 FieldNeed(rule.name, rule.kind, rule.label) for rule in mapping.fields.values()
             ]
+            needs += [FieldNeed(name, "bool", written=False) for name in mapping.opt_outs]
             adapter.prepare(object_type, needs)
             dispatch(self._sender(adapter, gate, mapping), sent, on_batch=self.on_batch)
 

@@ -24,11 +24,11 @@ from crm_integration.sync.adoption import Sought, seek
 from crm_integration.sync.association import associate
 from crm_integration.sync.attempts import Attempt
 from crm_integration.sync.bindings import Binding, bind, bindings_of, owners_of
-from crm_integration.sync.budget import BudgetGate
 from crm_integration.sync.ledger import CLAIM_SECONDS, Claimed, Settled, claim, settle
 from crm_integration.sync.transitions import State
 from crm_integration.sync.waiting import AMBIGUOUS
 from crm_integration.tenancy.scope import Tenancy, TenantScope
+from crm_integration.transport.budget import BudgetGate
 
 SEND_WITHIN = CLAIM_SECONDS - 40.0
 """Seconds after a claim in which a call may still leave: the longest call (30 s, and 10 s to
@@ -137,7 +137,7 @@ def _claim(sender: Sender) -> _Batch | None:
 
 
 def _send(sender: Sender, batch: _Batch, sent: Sent) -> None:
-    names = list(sender.mapping.fields)
+    names = list(sender.mapping.reads)
     _look(sender, batch, names, sent)
     for one in batch.open():
         _decide(sender, batch, one, sent)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from uuid import UUID
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, Subquery, and_, or_, select, update
 
 from crm_integration.canonical.identity import lock_identities
 from crm_integration.intake.raw_reading import newest_of
+from crm_integration.storage.tables.canonical import customer_identities, customers
+from crm_integration.storage.tables.commerce import companies
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.sync.derive import CHUNK, Derived, Deriver, derive_records
@@ -28,7 +31,7 @@ def rejudge(
     tenancy: Tenancy, tenant: str, derive: Deriver, entities: Collection[str], done: Derived
 ) -> None:
     """Derive the rows of these entities again that wait under an earlier rules version."""
-    for entity in sorted(entities):
+    for entity in sorted(set(entities) & set(VIEWS) - {"company"}):
         after = -1
         while True:
             with tenancy.scope(tenant) as scope:
@@ -38,6 +41,9 @@ def rejudge(
             if len(stale) < CHUNK:
                 break
             after = stale[-1][0]
+    if "company" in entities:
+        with tenancy.scope(tenant) as scope:
+            _pass_companies(scope, derive)
 
 
 def _stale(
@@ -45,7 +51,51 @@ def _stale(
 ) -> list[tuple[int, str, str]]:
     """(raw id, object type, source id) of what the next rows were derived from, by raw id."""
     table, key = VIEWS[entity].table, VIEWS[entity].key
-    wanted = (
+    made_from = _made_from(scope, derive, entity)
+    rows = scope.connection.execute(
+        select(raw_records.c.raw_id, raw_records.c.object_type, raw_records.c.source_id)
+        .distinct()
+        .join_from(table, made_from, made_from.c.key == key)
+        .join(
+            raw_records,
+            and_(
+                raw_records.c.tenant_id == table.c.tenant_id,
+                raw_records.c.raw_id == made_from.c.raw_id,
+            ),
+        )
+        .where(
+            table.c.tenant_id == scope.tenant,
+            table.c.rules_version != derive.stamp.rules_version,
+            raw_records.c.connection_id == derive.connection.connection_id,
+            raw_records.c.raw_id > after,
+            or_(table.c.needs_projection, _unsent(scope, derive, key)),
+        )
+        .order_by(raw_records.c.raw_id)
+        .limit(CHUNK)
+    )
+    return [(row.raw_id, row.object_type, row.source_id) for row in rows]
+
+
+def _made_from(scope: TenantScope, derive: Deriver, entity: str) -> Subquery:
+    """(key, raw id): a customer is made of what all its identities said, a row of one record."""
+    if entity == "customer":
+        identities = customer_identities.c
+        return (
+            select(identities.customer_id.label("key"), identities.raw_id)
+            .where(
+                identities.tenant_id == scope.tenant,
+                identities.rules_version != derive.stamp.rules_version,
+            )
+            .subquery()
+        )
+    table, key = VIEWS[entity].table, VIEWS[entity].key
+    return (
+        select(key.label("key"), table.c.raw_id).where(table.c.tenant_id == scope.tenant).subquery()
+    )
+
+
+def _unsent(scope: TenantScope, derive: Deriver, key: ColumnElement[UUID]) -> ColumnElement[bool]:
+    return (
         select(ledger.c.object_id)
         .where(
             ledger.c.tenant_id == scope.tenant,
@@ -55,28 +105,28 @@ def _stale(
         )
         .exists()
     )
-    rows = scope.connection.execute(
-        select(raw_records.c.raw_id, raw_records.c.object_type, raw_records.c.source_id)
-        .distinct()
-        .join_from(
-            table,
-            raw_records,
-            and_(
-                raw_records.c.tenant_id == table.c.tenant_id,
-                raw_records.c.raw_id == table.c.raw_id,
-            ),
-        )
+
+
+def _pass_companies(scope: TenantScope, derive: Deriver) -> None:
+    """A company is only a name that a customer gave: it passes when one of them has."""
+    passed = (
+        select(customers.c.customer_id)
         .where(
-            table.c.tenant_id == scope.tenant,
-            table.c.rules_version != derive.stamp.rules_version,
-            raw_records.c.connection_id == derive.connection.connection_id,
-            raw_records.c.raw_id > after,
-            or_(table.c.needs_projection, wanted),
+            customers.c.tenant_id == scope.tenant,
+            customers.c.company_id == companies.c.company_id,
+            customers.c.rules_version == derive.stamp.rules_version,
         )
-        .order_by(raw_records.c.raw_id)
-        .limit(CHUNK)
+        .exists()
     )
-    return [(row.raw_id, row.object_type, row.source_id) for row in rows]
+    scope.connection.execute(
+        update(companies)
+        .where(
+            companies.c.tenant_id == scope.tenant,
+            companies.c.rules_version != derive.stamp.rules_version,
+            passed,
+        )
+        .values(rules_version=derive.stamp.rules_version, needs_projection=True)
+    )
 
 
 def _derive(

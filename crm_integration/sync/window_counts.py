@@ -13,6 +13,13 @@ from sqlalchemy import ColumnElement, Table, and_, func, literal, select
 
 from crm_integration.storage.bulk import join_by_hash
 from crm_integration.storage.tables.canonical import customers, orders, products, refunds
+from crm_integration.storage.tables.commerce import (
+    activities,
+    carts,
+    companies,
+    consent_events,
+    shipments,
+)
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.tenancy.scope import TenantScope
@@ -22,6 +29,11 @@ _TABLES: dict[str, tuple[Table, ColumnElement[int] | None]] = {
     "product": (products, None),
     "order": (orders, orders.c.total_minor),
     "refund": (refunds, refunds.c.amount_minor),
+    "company": (companies, None),
+    "consent": (consent_events, None),
+    "shipment": (shipments, None),
+    "cart": (carts, carts.c.total_minor),
+    "activity": (activities, None),
 }
 
 
@@ -64,7 +76,7 @@ def canonical_counts(scope: TenantScope, span: tuple[date, date]) -> Counts:
     join_by_hash(scope.connection)
     counts = _empty()
     for entity, (table, amount) in _TABLES.items():
-        currency = table.c.currency if "currency" in table.c else literal("")
+        currency = literal("") if amount is None else table.c.currency
         total = func.count() if amount is None else func.sum(amount)
         rows = scope.connection.execute(
             select(raw_records.c.day, currency.label("currency"), func.count(), total)

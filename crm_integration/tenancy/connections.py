@@ -36,6 +36,12 @@ class StoredConnection:
     timezone: str | None = None
     settings: Mapping[str, Any] = field(default_factory=lambda: dict[str, Any]())
 
+    def known(self) -> dict[str, Any]:
+        """The settings, and the zone that the account stated when it was connected: some stores
+        write times without one, and a replay must read them as the first look did."""
+        zone = {"timezone": self.timezone} if self.timezone else {}
+        return {**zone, **self.settings}
+
 
 def save_connection(
     scope: TenantScope,

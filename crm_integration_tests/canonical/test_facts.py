@@ -225,6 +225,6 @@ def test_a_row_knows_its_raw_record_its_run_and_its_rules(tenant: Tenant) -> Non
     assert row.run_id and row.rules_version
     assert row.source_time == datetime(2024, 3, 1, 12, tzinfo=UTC)
     (wish,) = tenant.rows("select * from ledger where object_type = 'order'")
-    assert (wish.raw_id, wish.mapping_id) == (row.raw_id, "hubspot/order/v1")
-    assert wish.written_mapping_id == "hubspot/order/v1"
+    assert (wish.raw_id, wish.mapping_id) == (row.raw_id, "hubspot/order/v2")
+    assert wish.written_mapping_id == "hubspot/order/v2"
     assert wish.written_run_id

@@ -34,9 +34,9 @@ def _with_secrets(home: Path, secrets: dict[str, str], *arguments: str) -> Answe
 def test_a_merchant_is_added_and_both_accounts_are_connected(home: Path) -> None:
     """The way a data engineer goes after `dev`: tenant, store, CRM."""
     assert command(home, "tenant", "add", "aurora", "--since", "2020-01-01").code == 0
-    with Sandbox.start(["aurora"]) as sandbox:
+    with Sandbox.start({"aurora": "woocommerce"}) as sandbox:
         shop, crm = sandbox.shops["aurora"], sandbox.crms["aurora"]
-        keys = {"consumer_key": shop.consumer_key, "consumer_secret": shop.consumer_secret}
+        keys = shop.secrets
         token = {"access_token": crm.token}
         store = _with_secrets(home, keys, "connection", "add", "aurora", "store", "woocommerce",
                               shop.base_url, "--secrets-stdin")  # fmt: skip
@@ -54,7 +54,7 @@ def test_a_merchant_is_added_and_both_accounts_are_connected(home: Path) -> None
 def test_an_account_with_a_wrong_key_is_not_kept(home: Path) -> None:
     """A connection that never worked is found out when it is made, not at night."""
     command(home, "tenant", "add", "borealis", "--since", "2020-01-01")
-    with Sandbox.start(["borealis"]) as sandbox:
+    with Sandbox.start({"borealis": "woocommerce"}) as sandbox:
         refused = _with_secrets(
             home, {"access_token": "pat-wrong"}, "connection", "add", "borealis", "crm",
             "hubspot", sandbox.crms["borealis"].base_url, "--secrets-stdin",

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from crm_integration.intake.drop_table import drain, put
 from crm_integration.storage.engine import engine_for
 from crm_integration.sync.path import House as OpenHouse
-from crm_integration.sync.path import PathReport, Selection, run_path
+from crm_integration.sync.path import run_path
+from crm_integration.sync.report import PathReport, Selection
 from crm_integration.tenancy.connections import save_connection
 from crm_integration_tests.house import MAPPINGS, WHOLE, House, Tenant, account, at
 

@@ -122,7 +122,7 @@ def test_another_account_behind_the_same_address_gets_no_call_that_matters(
     other = replace(tenant.store, account_id="elsewhere.shop.example")
     tenant.shop.app.calls.clear()
     with pytest.raises(NeedsReconnect) as refused:
-        open_store(tenant.house.tenancy, tenant.name, other)
+        open_store(tenant.house.tenancy, tenant.house.engines.ops, tenant.name, other)
     assert refused.value.code == "other_account"
     assert not any("orders" in path or "customers" in path for path in tenant.shop.app.calls)
     assert _ids(tenant) == []
@@ -134,7 +134,7 @@ def test_another_account_gets_no_order_call_although_the_currency_is_set(tenant:
     other = replace(tenant.store, account_id="elsewhere.shop.example", settings=settings)
     tenant.shop.app.calls.clear()
     with pytest.raises(NeedsReconnect):
-        open_store(tenant.house.tenancy, tenant.name, other)
+        open_store(tenant.house.tenancy, tenant.house.engines.ops, tenant.name, other)
     assert sum(count for path, count in tenant.shop.app.calls.items() if "orders" in path) <= 1
 
 

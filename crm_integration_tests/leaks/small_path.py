@@ -36,15 +36,16 @@ def small_path(urls: DatabaseUrls, *, tenant: str, master: MasterKey) -> list[Ne
     """Sync one invented shop into its CRM; give back all that must not be found afterwards."""
     tenancy = Tenancy(engine_for(urls.app), master)
     engines = Engines(tenancy, engine_for(urls.ops))
-    with Sandbox.start([tenant], search_lag_seconds=0.0, max_life_seconds=600) as sandbox:
+    shops = {tenant: "woocommerce"}
+    with Sandbox.start(shops, search_lag_seconds=0.0, max_life_seconds=600) as sandbox:
         sandbox.load()
         shop, crm = sandbox.shops[tenant], sandbox.crms[tenant]
-        found = needles_of_shop(shop.base_url, shop.consumer_key, shop.consumer_secret)
+        found = needles_of_shop(shop.base_url, *shop.secrets.values())
         found |= needles_of_crm(crm.base_url, crm.token)
         sandbox.set_faults(f"crm:{tenant}", _quoting_refusal(found))
         _connect(tenancy, tenant, shop, crm)
-        _extract_and_derive(tenancy, tenant)
-        config = tenant_config(_MAPPINGS, tenant)
+        _extract_and_derive(engines, tenant)
+        config = tenant_config(_MAPPINGS, tenant, crm="hubspot")
         compiled = compiled_mappings(_MAPPINGS, config)
         version = rules_version(config.rules)
         ran = sync_crm(engines, tenant, compiled, version, tuple(compiled), run_id="leaks")
@@ -64,8 +65,8 @@ def _quoting_refusal(known: Iterable[Needle]) -> FaultPlan:
 
 def _connect(tenancy: Tenancy, tenant: str, shop: ShopAccess, crm: CrmAccess) -> None:
     create_tenant(tenancy, tenant, started_on=_EVER.start, actor="tests")
-    settings = tenant_config(_MAPPINGS, tenant).settings
-    keys = {"consumer_key": shop.consumer_key, "consumer_secret": shop.consumer_secret}
+    settings = tenant_config(_MAPPINGS, tenant, crm="hubspot").settings
+    keys = shop.secrets
     platform = connector("woocommerce")
     with closing(platform.open(StoreAccess(shop.base_url, keys, settings))) as client:
         account = platform.extract.check(client)
@@ -79,14 +80,15 @@ def _connect(tenancy: Tenancy, tenant: str, shop: ShopAccess, crm: CrmAccess) ->
         save_connection(scope, target, {"access_token": crm.token}, actor="tests")
 
 
-def _extract_and_derive(tenancy: Tenancy, tenant: str) -> None:
+def _extract_and_derive(engines: Engines, tenant: str) -> None:
+    tenancy = engines.tenancy
     with tenancy.scope(tenant) as scope:
         (connection,) = connections_of(scope, "store")
-    store = open_store(tenancy, tenant, connection)
+    store = open_store(tenancy, engines.ops, tenant, connection)
     types = store.connector.manifest.object_types
     with closing(store.client):
         for object_type in types:
             extract(tenancy, store, object_type, _EVER, run_id="leaks")
-    rules = tenant_config(_MAPPINGS, tenant).rules
+    rules = tenant_config(_MAPPINGS, tenant, crm="hubspot").rules
     made = deriver(connection, rules, run_id="leaks")
     derive_window(tenancy, tenant, made, (_EVER.start, _EVER.end), types)

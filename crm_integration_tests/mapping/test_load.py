@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from crm_integration.errors import BadMapping
 from crm_integration.mapping.compile import compile_mapping
 from crm_integration.mapping.load import load_mapping, parse_mapping
+from crm_integration.mapping.paths import canonical_paths
 from crm_integration_tests.mapping.views import GOOD, HEAD, MAPPINGS, parsed
 
 ODD = [
@@ -68,6 +69,23 @@ def refusal(body: str, head: str = HEAD) -> BadMapping:
          " rule: overwrite, kind: enum}", "leaves out ['customer', 'opportunity', 'repeat']"),
         ("{from: lifecycle_stage, transform: enum_map, options: {map: {lead: a}, default: b},"
          " owner: store, rule: never_regress, order: [b], kind: enum}", "does not hold"),
+        ("{from: email_consent, transform: text, owner: store, rule: overwrite, kind: text}",
+         "a consent is not written by rule 'overwrite'"),
+        ("{from: email_consent, transform: upper, owner: store, rule: consent, kind: text}",
+         "with transform 'text'"),
+        ("{from: email, transform: text, owner: store, rule: consent, kind: text}",
+         "needs a consent"),
+        ("{value: subscribed, owner: store, rule: consent, kind: text}", "is no constant"),
+        ("{from: email_consent, transform: text, owner: store, rule: consent, kind: text,"
+         " opt_out: email}", "its opt-out 'email' is mapped, too"),
+        ("{from: email_consent, transform: text, owner: store, rule: consent, kind: text,"
+         " opt_out: 'no name'}", "is not a CRM field name"),
+        ("{from: email_consent_basis, transform: text, owner: store, rule: with_consent,"
+         " kind: text}", "needs 'consent'"),
+        ("{from: email_consent_basis, transform: text, owner: store, rule: with_consent,"
+         " consent: email, kind: text}", "'email' is not of rule consent"),
+        ("{from: email, transform: text, owner: store, rule: overwrite, kind: text,"
+         " consent: email}", "Only with_consent reads it"),
         ("just text", "has no keys"),
     ],
 )  # fmt: skip
@@ -84,6 +102,17 @@ def test_cents_cannot_be_written_as_whole_euros() -> None:
     head = HEAD.replace("customer", "order")
     field = "{from: total_minor, transform: integer, owner: store, rule: overwrite, kind: number}"
     assert "does not take 'total_minor' (minor)" in str(refusal(f"  amount: {field}\n", head))
+
+
+@pytest.mark.parametrize("entity", ["consent", "shipment"])
+def test_an_entity_without_a_view_cannot_be_mapped(entity: str) -> None:
+    """A parcel as a CRM object of its own was asked for; it shows on its order."""
+    error = refusal(GOOD, HEAD.replace("customer", entity))
+    assert error.line == 3
+    assert f"entity {entity!r} has no view of its own" in str(error)
+    assert "map one of company, customer" in error.fix
+    with pytest.raises(KeyError, match="has no view"):
+        canonical_paths(entity)
 
 
 def test_all_problems_of_a_file_are_told_at_once() -> None:

@@ -207,7 +207,7 @@ VALUES = st.sampled_from(["lead", "opportunity", "customer", "other", "", None])
 
 
 @given(name=st.sampled_from(["overwrite", "never", "fill_empty", "newest_wins", "never_regress",
-                             "append"]),
+                             "append", "consent", "with_consent"]),
        desired=VALUES, base=VALUES, current=VALUES, bound=st.booleans(),
        later=st.sampled_from([None, -900.0, 0.0, 900.0]))  # fmt: skip
 def test_after_its_own_write_every_rule_is_at_rest(

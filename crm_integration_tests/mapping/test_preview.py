@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from crm_integration.mapping.compile import compile_mapping
 from crm_integration.mapping.load import load_mapping
 from crm_integration.mapping.model import FieldOverride, FieldValue
 from crm_integration.mapping.ownership import FieldDecision, diff, to_write
 from crm_integration.mapping.preview import blast_radius, preview, shadow
-from crm_integration_tests.mapping.views import MAPPINGS, customer
+from crm_integration_tests.mapping.views import MAPPINGS, VIEW_OF, customer
 
 CONTACT = compile_mapping(load_mapping(MAPPINGS, "hubspot", "contact", 1))
 
@@ -75,3 +77,35 @@ def test_a_shadow_run_tells_values_owners_and_rules_apart() -> None:
     found = {item.name: item.change for item in shadow(CONTACT, then, customer(), mask=masked)}
     assert found == {"phone": "owner", "company": "rule", "city": "value"}
     assert shadow(CONTACT, CONTACT, customer(), mask=masked) == []
+
+
+@pytest.mark.parametrize("object_type", ["company", "cart", "activity"])
+def test_a_preview_of_any_object_shows_each_of_its_fields(object_type: str) -> None:
+    """A kind of object without a preview is one whose first sync nobody looked at."""
+    compiled = compile_mapping(load_mapping(MAPPINGS, "hubspot", object_type, 1))
+    decisions = diff(compiled, desired=compiled.project(VIEW_OF[object_type]()), given_back={},
+                     current={}, desired_at=datetime(2026, 3, 1, tzinfo=UTC), current_at=None,
+                     bound_before=False)  # fmt: skip
+    shown = preview(decisions, mask=lambda field, value: value)
+    assert [item.name for item in shown] == list(compiled.fields)
+    assert {item.name for item in shown if item.write} == set(to_write(decisions))
+
+
+def test_a_preview_tells_whose_opt_out_it_is() -> None:
+    """A merchant sees 300 subscribers turn unsubscribed and must read why."""
+    second = compile_mapping(load_mapping(MAPPINGS, "hubspot", "contact", 2))
+    decisions = diff(second, desired=second.project(customer()), given_back={},
+                     current={"hs_email_optout": "true"}, desired_at=datetime(2026, 3, 1,
+                     tzinfo=UTC), current_at=None, bound_before=False)  # fmt: skip
+    shown = {item.name: item for item in preview(decisions, mask=lambda field, value: value)}
+    consent = shown["ci_email_consent"]
+    assert (consent.new, consent.rule, consent.write) == ("unsubscribed", "consent", True)
+    assert consent.reason == "the CRM's opt-out stands"
+
+
+def test_the_step_to_the_second_contact_only_adds() -> None:
+    """What a tenant sees before the pin moves."""
+    second = compile_mapping(load_mapping(MAPPINGS, "hubspot", "contact", 2))
+    found = shadow(CONTACT, second, customer(), mask=masked)
+    assert {item.change for item in found} == {"added"}
+    assert {item.name for item in found} == set(second.fields) - set(CONTACT.fields)

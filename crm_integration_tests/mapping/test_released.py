@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from crm_integration.canonical.entities import ENTITIES
 from crm_integration.mapping.field_spec import KEYS
 from crm_integration.mapping.load import load_mapping, object_types, versions
 from crm_integration.mapping.model import CRM_KINDS, OBJECT_TYPES, OWNERS, RULES
+from crm_integration.mapping.paths import mappable_entities
 from crm_integration.mapping.transforms import TRANSFORMS
 from crm_integration_tests.mapping.views import MAPPINGS
 
@@ -57,16 +57,23 @@ def test_the_editors_schema_knows_every_word_the_loader_knows() -> None:
     assert field["owner"]["enum"] == list(OWNERS)
     assert field["rule"]["enum"] == list(RULES)
     assert field["kind"]["enum"] == list(CRM_KINDS)
-    assert mapping["properties"]["entity"]["enum"] == list(ENTITIES)
+    assert mapping["properties"]["entity"]["enum"] == list(mappable_entities())
     assert mapping["properties"]["object"]["enum"] == list(OBJECT_TYPES)
-    override = schema("tenant.schema.json")["properties"]["overrides"]["additionalProperties"]
+    assert mapping["properties"]["associations"]["items"]["properties"]["to"]["enum"] == list(
+        OBJECT_TYPES
+    )
+    tenant = schema("tenant.schema.json")["properties"]
+    assert tenant["pins"]["propertyNames"]["enum"] == list(OBJECT_TYPES)
+    assert tenant["overrides"]["propertyNames"]["enum"] == list(OBJECT_TYPES)
+    override = tenant["overrides"]["additionalProperties"]
     assert override["additionalProperties"]["properties"] == field
 
 
 def test_the_readme_names_every_transform_and_rule() -> None:
     """The README is where a person looks before asking."""
     text = (MAPPINGS / "README.md").read_text(encoding="utf-8")
-    assert [word for word in (*TRANSFORMS, *RULES) if f"`{word}`" not in text] == []
+    words = (*TRANSFORMS, *RULES, *OBJECT_TYPES, *mappable_entities())
+    assert [word for word in words if f"`{word}`" not in text] == []
 
 
 def test_the_readmes_examples_are_accepted(tmp_path: Any) -> None:

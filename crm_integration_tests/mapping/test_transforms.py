@@ -31,6 +31,8 @@ def run(name: str, *values: Any, **options: Any) -> Any:
         ("iso_date", (MORNING,), "2026-02-28"), ("epoch_millis", (MORNING,), 1772321400000),
         ("country_name", ("GB",), "United Kingdom"), ("country_name", ("XX",), "XX"),
         ("join", ("a", " ", None, 3), "a 3"), ("join", (None, ""), None),
+        ("html_lines", (" a ", None, "b < c\r\n\nd & e"), "a<br>b &lt; c<br>d &amp; e"),
+        ("html_lines", (" ", ""), None),
         ("phone_e164", ("+44 20 7946 0958",), "+442079460958"),
         ("phone_e164", ("020 7946 0958", "GB"), "+442079460958"),
         ("phone_e164", ("ask for Bob", "GB"), "ask for Bob"),

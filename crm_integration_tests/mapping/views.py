@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from crm_integration.canonical.customers import Address, CustomerKind, CustomerView, LifecycleStage
+from crm_integration.canonical.activities import ActivityKind, ActivityView
+from crm_integration.canonical.carts import CartState, CartView
+from crm_integration.canonical.companies import CompanyView
+from crm_integration.canonical.consents import ConsentState
+from crm_integration.canonical.customers import (
+    Address,
+    CurrentStage,
+    CustomerKind,
+    CustomerView,
+    LifecycleStage,
+)
 from crm_integration.canonical.orders import FinancialState, FulfilmentState, OrderView
 from crm_integration.canonical.products import ProductView
 from crm_integration.canonical.refunds import RefundView
@@ -17,6 +27,8 @@ from crm_integration.mapping.model import Mapping
 MAPPINGS = Path(__file__).resolve().parents[2] / "mappings"
 CUSTOMER = UUID("00000000-0000-4000-8000-000000000001")
 ORDER = UUID("00000000-0000-4000-8000-000000000002")
+COMPANY = UUID("00000000-0000-4000-8000-000000000003")
+CART = UUID("00000000-0000-4000-8000-000000000004")
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
 HEAD = """\
@@ -41,8 +53,12 @@ def customer(**changes: Any) -> dict[str, Any]:
         "registered_at": NOON, "shipping": None, "store": "main", "store_customer_id": "7",
         "billing": Address(kind="billing", line1="Nowhere 1", line2="Yard", city="Berlin",
                            postcode="10115", country="DE"),
-        "lifecycle_stage": LifecycleStage.repeat, "orders_count": 2,
-        "first_order_at": NOON, "last_order_at": NOON,
+        "lifecycle_stage": LifecycleStage.repeat, "current_stage": CurrentStage.lapsed,
+        "lifecycle_reason": "no order for 400 days", "orders_count": 2,
+        "first_order_at": NOON, "last_order_at": NOON, "company_id": None,
+        "email_consent": ConsentState.subscribed, "email_consent_at": NOON,
+        "email_consent_basis": "checkout", "sms_consent": None, "sms_consent_at": None,
+        "sms_consent_basis": None,
     }  # fmt: skip
     return CustomerView(**(values | changes)).model_dump()
 
@@ -56,6 +72,7 @@ def order(**changes: Any) -> dict[str, Any]:
         "financial_state": FinancialState.partially_refunded,
         "fulfilment_state": FulfilmentState.unfulfilled, "store_status": "processing",
         "line_count": 2, "item_count": 3, "billing": None, "shipping": None, "store": "main",
+        "shipment_count": 1, "shipped_items": 2,
     }  # fmt: skip
     return OrderView(**(values | changes)).model_dump()
 
@@ -76,3 +93,38 @@ def refund(**changes: Any) -> dict[str, Any]:
         "amount_minor": 1050, "reason": "", "store": "main",
     }  # fmt: skip
     return RefundView(**(values | changes)).model_dump()
+
+
+def company(**changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "id": COMPANY, "name": "Invented & Sons", "city": "Berlin", "country": "DE",
+        "customers_count": 2, "store": "main",
+    }  # fmt: skip
+    return CompanyView(**(values | changes)).model_dump()
+
+
+def cart(**changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "id": CART, "source_id": "c-1", "customer_id": CUSTOMER, "order_id": None,
+        "order_number": None, "state": CartState.abandoned, "started_at": NOON,
+        "changed_at": NOON, "abandoned_at": NOON, "completed_at": None, "currency": "EUR",
+        "total_minor": 2500, "line_count": 1, "item_count": 2,
+        "recovery_url": "https://shop.example/recover/1", "items": "2 x Mug", "store": "main",
+    }  # fmt: skip
+    return CartView(**(values | changes)).model_dump()
+
+
+def activity(**changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "id": ORDER, "source_id": "order/100/paid", "kind": ActivityKind.order_paid,
+        "title": "Order R-100 paid", "occurred_at": NOON, "order_id": ORDER,
+        "order_number": "R-100", "customer_id": CUSTOMER, "number": "R-100", "currency": "EUR",
+        "amount_minor": 1234, "subject": "", "body": "", "store": "main",
+    }  # fmt: skip
+    return ActivityView(**(values | changes)).model_dump()
+
+
+VIEW_OF = {
+    "company": company, "contact": customer, "product": product, "order": order,
+    "refund": refund, "cart": cart, "activity": activity,
+}  # fmt: skip

@@ -16,7 +16,8 @@ _TEXT = {"type": "string", "fieldType": "text", "groupName": "ci"}
 
 @pytest.fixture(scope="module")
 def crm() -> Iterator[CrmAccess]:
-    with Sandbox.start(["aurora"], search_lag_seconds=0.0, max_life_seconds=300) as sandbox:
+    shops = {"aurora": "woocommerce"}
+    with Sandbox.start(shops, search_lag_seconds=0.0, max_life_seconds=300) as sandbox:
         access = sandbox.crms["aurora"]
         for kind, names in (
             ("orders", ("ci_key", "ci_is_guest")),

@@ -6,10 +6,23 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 
 from crm_integration.quality.rules import rules_version
-from crm_integration.storage.tables.canonical import customers, order_lines, orders, refunds
+from crm_integration.storage.tables.canonical import (
+    customer_identities,
+    customers,
+    order_lines,
+    orders,
+    refunds,
+)
+from crm_integration.storage.tables.commerce import (
+    activities,
+    carts,
+    companies,
+    consent_events,
+    shipments,
+)
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.tenancy.connections import StoredConnection, save_connection
 from crm_integration.tenancy.scope import Tenancy, TenantScope
@@ -113,6 +126,84 @@ def add_refund(scope: TenantScope, day: date, source_id: str, **changes: Any) ->
         "amount_minor": 100,
     }
     scope.connection.execute(insert(refunds).values(values | changes))
+
+
+def add_identity(scope: TenantScope, customer_id: UUID, source_id: str = "7") -> None:
+    values = {
+        "tenant_id": scope.tenant,
+        "connection_id": "shop",
+        "kind": "registered",
+        "source_id": source_id,
+        "customer_id": customer_id,
+        "holder_key": b"h",
+        "rule": "external_id",
+    }
+    scope.connection.execute(insert(customer_identities).values(values))
+
+
+def add_company(scope: TenantScope, day: date, source_id: str, **changes: Any) -> None:
+    _add(scope, companies, "company", day, source_id, {}, changes)
+
+
+def add_consent(scope: TenantScope, day: date, source_id: str, **changes: Any) -> None:
+    """Account 7 subscribes to e-mail at noon."""
+    sound = {
+        "customer_kind": "registered",
+        "customer_source_id": "7",
+        "channel": "email",
+        "state": "subscribed",
+        "level": "single",
+        "explicit": True,
+        "event_at": _noon(day),
+        "timed_by": "store",
+        "basis": "checkout",
+    }
+    _add(scope, consent_events, "consent", day, source_id, sound, changes, key="event_id")
+
+
+def add_shipment(scope: TenantScope, day: date, source_id: str, **changes: Any) -> None:
+    sound = {
+        "order_source_id": "1",
+        "order_id": uuid4(),
+        "number": "1",
+        "state": "shipped",
+        "shipped_at": _noon(day),
+        "carrier": "Invented Post",
+        "item_count": 1,
+    }
+    _add(scope, shipments, "shipment", day, source_id, sound, changes)
+
+
+def add_cart(scope: TenantScope, day: date, source_id: str, **changes: Any) -> None:
+    sound = {
+        "started_at": _noon(day),
+        "cart_changed_at": _noon(day),
+        "currency": "GBP",
+        "total_minor": 250,
+        "line_count": 1,
+        "item_count": 2,
+    }
+    _add(scope, carts, "cart", day, source_id, sound, changes)
+
+
+def add_activity(scope: TenantScope, day: date, source_id: str, **changes: Any) -> None:
+    sound = {"kind": "note", "occurred_at": _noon(day), "number": ""}
+    _add(scope, activities, "activity", day, source_id, sound, changes)
+
+
+def _add(
+    scope: TenantScope,
+    table: Table,
+    kind: str,
+    day: date,
+    source_id: str,
+    sound: dict[str, Any],
+    changes: dict[str, Any],
+    key: str | None = None,
+) -> None:
+    named = {key or f"{kind}_id": uuid4(), "connection_id": "shop", "source_id": source_id}
+    values = _version(scope, day, kind, source_id) | named | sound | changes
+    scope.connection.execute(insert(table).values(values))
 
 
 def _version(scope: TenantScope, day: date, kind: str, source_id: str = "1") -> dict[str, Any]:

@@ -9,12 +9,13 @@ import pytest
 from crm_integration.canonical.orders import Order
 from crm_integration.errors import BadInput
 from crm_integration.quality.row_checks import THE_ROW, compile_row_checks
-from crm_integration.quality.rules import rules_for, rules_version
+from crm_integration.quality.rules import LINES_OF, rules_for, rules_version
 from crm_integration_tests.quality.corpus import (
     BREAKS,
     MAKE,
     OPTIONS,
     STILL_SOUND,
+    cart_line,
     line,
     order,
     refund,
@@ -26,11 +27,12 @@ ROW_AND_LINE_RULES = [rule for rule in rules_for(OPTIONS) if rule.level != "set"
 @pytest.mark.parametrize("rule", ROW_AND_LINE_RULES, ids=lambda rule: rule.name)
 def test_each_rule_finds_what_breaks_it(rule) -> None:  # type: ignore[no-untyped-def]
     """A rule that no corpus breaks may have been dead since it was written."""
-    entity = "order" if rule.entity == "order_line" else rule.entity
+    entity = next((e for e, lines in LINES_OF.items() if lines == rule.entity), rule.entity)
+    make_line = {"order": line, "cart": cart_line}.get(entity, line)
     check = compile_row_checks(entity, OPTIONS)
     for changes in BREAKS[rule.name]:
         broken = (
-            order(lines=(line(0), line(1, **changes)))
+            MAKE[entity](lines=(make_line(0), make_line(1, **changes)))
             if rule.level == "line"
             else MAKE[entity](**changes)
         )

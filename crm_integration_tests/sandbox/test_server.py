@@ -25,10 +25,12 @@ from crm_integration.sandbox.faults import FaultPlan, FaultRule
 from crm_integration.sandbox.server import Sandbox
 from crm_integration_tests.sandbox.clients import ShopCaller
 
+TWO = {"aurora": "woocommerce", "borealis": "woocommerce"}
+
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox.start(["aurora", "borealis"], search_lag_seconds=0.2) as running:
+    with Sandbox.start(TWO, search_lag_seconds=0.2) as running:
         running.load()
         yield running
 
@@ -44,14 +46,12 @@ def test_all_shops_and_crms_answer_on_ports_of_their_own(sandbox: Sandbox) -> No
     with httpx.Client() as client:
         totals: list[int] = []
         for shop in sandbox.shops.values():
-            caller = ShopCaller(client, shop.base_url, shop.consumer_key, shop.consumer_secret)
+            caller = ShopCaller(client, shop.base_url, *shop.secrets.values())
             answer = caller.get("/orders", per_page=1)
             assert answer.status_code == 200
             totals.append(int(answer.headers["X-WP-Total"]))
         aurora, borealis = sandbox.shops.values()
-        stranger = ShopCaller(
-            client, aurora.base_url, borealis.consumer_key, borealis.consumer_secret
-        )
+        stranger = ShopCaller(client, aurora.base_url, *borealis.secrets.values())
         assert stranger.get("/orders").status_code == 401
     facts = sandbox.facts()
     assert totals == [facts["aurora"]["orders_served"], facts["borealis"]["orders_served"]]
@@ -97,7 +97,7 @@ def test_a_cut_line_and_a_dropped_answer_break_the_connection(sandbox: Sandbox) 
 
 def test_the_process_ends_with_its_owner() -> None:
     """Nothing is left listening: its end of the pipe closes and it goes."""
-    running = Sandbox.start(["solo"])
+    running = Sandbox.start({"solo": "woocommerce"})
     address = running.crms["solo"].base_url
     started = time.monotonic()
     running.stop()
@@ -108,7 +108,7 @@ def test_the_process_ends_with_its_owner() -> None:
 
 def test_the_process_ends_at_the_end_of_its_life() -> None:
     """A forgotten sandbox does not live for ever."""
-    with Sandbox.start(["solo"], max_life_seconds=0.3) as running:
+    with Sandbox.start({"solo": "woocommerce"}, max_life_seconds=0.3) as running:
         deadline = time.monotonic() + 5
         with pytest.raises(httpx.TransportError):
             while time.monotonic() < deadline:

@@ -14,8 +14,8 @@ from crm_integration.quality.holds import open_hold
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration.sync import dispatch as dispatching
 from crm_integration.sync.adoption import seek
-from crm_integration.sync.budget import BudgetGate
 from crm_integration.sync.ledger import Claimed
+from crm_integration.transport.budget import BudgetGate
 from crm_integration_tests.house import Tenant, account, at
 from crm_integration_tests.sync.rows import claimed, wished
 
@@ -129,7 +129,7 @@ def test_a_write_names_the_raw_record_and_the_mapping_it_was_made_from(tenant: T
     (attempt,) = tenant.rows("select raw_id, mapping_id from attempts")
     (row,) = tenant.rows("select written_raw_id, written_mapping_id from ledger")
     assert attempt.raw_id == row.written_raw_id == first.raw_id
-    assert attempt.mapping_id == row.written_mapping_id == "hubspot/contact/v1"
+    assert attempt.mapping_id == row.written_mapping_id == "hubspot/contact/v2"
 
 
 def test_two_objects_that_match_one_record_are_both_left_to_a_person(tenant: Tenant) -> None:

@@ -6,7 +6,8 @@ outcome per record comes out, matched by id.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -37,6 +38,9 @@ _ASSOCIATIONS_A_CALL: Final = 100
 
 _SEARCH_VALUES: Final = 100
 """Documented limit of the values of one IN filter."""
+
+_SEARCH_CHARACTERS: Final = 2_600
+"""Documented: a search's body holds 3,000 characters. The rest of ours takes under 300."""
 
 _Item = TypeVar("_Item")
 
@@ -85,21 +89,24 @@ class Adapter:
         """All records whose `match_field` is one of the values, by case-folded value.
 
         Searches, so a record written in the last seconds may be missing: only for records that
-        were there before us. HubSpot takes the values of an IN filter in lower case, and a page
-        may repeat a record when others move: it counts once, or it would look like a duplicate.
+        were there before us. What was found is read by id, since the index also lags in what it
+        tells of a record: an opt-out of a minute ago counts. HubSpot takes the values of an IN
+        filter in lower case, and a page may repeat a record when others move.
         """
         usable = [value.strip() for value in values if is_utf8(value)]
         wanted = {value.casefold(): value.lower() for value in usable}
+        ids = [
+            str(result["id"])
+            for chunk in _searches(wanted.values())
+            for result in self._search(object_type, match_field, chunk)
+        ]
+        found: dict[str, list[CrmRecord]] = {}
         names = [*fields, match_field]
-        found: dict[str, dict[str, CrmRecord]] = {}
-        for chunk in _chunks(list(wanted.values()), _SEARCH_VALUES):
-            for result in self._search(object_type, match_field, chunk, self._asked(names)):
-                held = str(object_of(result.get("properties")).get(match_field) or "")
-                value = held.strip().casefold()
-                if value in wanted:
-                    record = self._record(result, names)
-                    found.setdefault(value, {})[record.record_id] = record
-        return {value: list(records.values()) for value, records in found.items()}
+        for record in self._batch_read(object_type, ids, names, id_property=None):
+            value = str(record.fields[match_field] or "").strip().casefold()
+            if value in wanted:
+                found.setdefault(value, []).append(record)
+        return found
 
     def write(self, object_type: str, writes: Sequence[Write]) -> list[Outcome]:
         """One outcome per write, in the order given; see the contract for what is raised."""
@@ -164,14 +171,14 @@ class Adapter:
                 yield self._record(result, fields)
 
     def _search(
-        self, object_type: str, match_field: str, values: Sequence[str], properties: list[str]
+        self, object_type: str, match_field: str, values: Sequence[str]
     ) -> Iterator[Mapping[str, Any]]:
         """All pages of one search; 100 a page."""
         path = f"crm/v3/objects/{self._type(object_type)}/search"
         test = {"propertyName": match_field, "operator": "IN", "values": list(values)}
         body: dict[str, Any] = {
             "filterGroups": [{"filters": [test]}],
-            "properties": properties,
+            "properties": [match_field],
             "limit": 100,
         }
         while True:
@@ -221,6 +228,23 @@ def _is_new(result: Mapping[str, Any]) -> bool:
 
 def _time(value: object) -> datetime | None:
     return datetime.fromisoformat(value) if isinstance(value, str) and value else None
+
+
+def _searches(values: Iterable[str]) -> Iterator[list[str]]:
+    """Values that one search can ask for; one too long for any is in no CRM field either."""
+    chunk: list[str] = []
+    length = 0
+    for value in values:
+        size = len(json.dumps(value)) + 1
+        if size > _SEARCH_CHARACTERS:
+            continue
+        if len(chunk) == _SEARCH_VALUES or length + size > _SEARCH_CHARACTERS:
+            yield chunk
+            chunk, length = [], 0
+        chunk.append(value)
+        length += size
+    if chunk:
+        yield chunk
 
 
 def _chunks(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:

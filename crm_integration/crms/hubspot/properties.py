@@ -34,8 +34,10 @@ def prepare_type(
 ) -> None:
     """Create the key and our `ci_*` properties that are missing; one call if none is.
 
-    Raises DataRejected(field) for a needed field that exists nowhere and is not ours, that
-    HubSpot computes itself, or (ours) that exists in another shape.
+    Raises DataRejected(field) for a field that exists nowhere and is not ours, for one to be
+    written that HubSpot computes itself, and for one of ours that exists in another shape. A
+    field that is only read must exist: a batch read leaves out an unknown one without a word,
+    and a misspelt opt-out would let every opt-in through.
     """
     there = fields_of(client, hubspot_type)
     wanted = [FieldNeed(key_field, "text", "Integration key"), *needs]
@@ -50,11 +52,11 @@ def prepare_type(
 
 
 def _check(need: FieldNeed, found: CrmField | None, *, must_be_unique: bool) -> None:
-    ours = need.name.startswith(OWN_PREFIX)
+    ours = need.written and need.name.startswith(OWN_PREFIX)
     problem = ""
     if found is None:
         problem = "" if ours else "does not exist: create it in HubSpot or correct the mapping"
-    elif found.read_only:
+    elif need.written and found.read_only:
         problem = "is computed by HubSpot: take it out of the mapping"
     elif must_be_unique and not found.unique:
         problem = "exists but is not unique: archive it, we create it anew"

@@ -4,18 +4,40 @@ from __future__ import annotations
 
 from dagster import AssetSpec
 
-from crm_integration.canonical.entities import ENTITIES
 from crm_integration.defs.canonical import GROUP as CANONICAL
 from crm_integration.defs.columns import column_schema, mapped_columns
 from crm_integration.defs.store_extracts import PLURAL
+from crm_integration.mapping.paths import mappable_entities
 
 GROUP = "crm_sync"
-OBJECTS = {"contact": "customer", "product": "product", "order": "order", "refund": "refund"}
+OBJECTS = {
+    "company": "company",
+    "contact": "customer",
+    "product": "product",
+    "order": "order",
+    "refund": "refund",
+    "cart": "cart",
+    "activity": "activity",
+}
 """CRM object type -> the entity it is mapped from; in the order in which they are sent."""
 
-NAMES = {"contact": "contacts", "product": "products", "order": "orders", "refund": "activities"}
+NAMES = {
+    "company": "companies",
+    "contact": "contacts",
+    "product": "products",
+    "order": "orders",
+    "refund": "refunds",
+    "cart": "carts",
+    "activity": "activities",
+}
 
-_BEFORE = {"order": ["contact"], "refund": ["contact", "order"]}
+_BEFORE = {
+    "contact": ["company"],
+    "order": ["contact"],
+    "refund": ["contact", "order"],
+    "cart": ["contact", "order"],
+    "activity": ["contact", "order"],
+}
 
 
 def _deps(object_type: str) -> list[list[str]]:
@@ -25,10 +47,13 @@ def _deps(object_type: str) -> list[list[str]]:
 
 def _description(object_type: str) -> str:
     says = {
+        "company": "Companies, found by their names. What sales entered keeps its values.",
         "contact": "Contacts. What sales entered before us is adopted and keeps its values.",
         "product": "Products.",
         "order": "Orders, tied to their contacts.",
-        "refund": "Refunds as activities on order and contact.",
+        "refund": "Refunds as notes on order and contact.",
+        "cart": "Carts; the same record when one is abandoned and when it becomes an order.",
+        "activity": "The timeline: one note for each milestone of an order or a parcel.",
     }
     return (
         f"{says[object_type]}\n\nWrites only what changed, and nothing while a hold is open for "
@@ -51,4 +76,4 @@ specs = [
     )
     for object_type, entity in OBJECTS.items()
 ]
-assert set(OBJECTS.values()) == set(ENTITIES)  # noqa: S101 - every entity has its CRM asset
+assert set(OBJECTS.values()) == set(mappable_entities())  # noqa: S101 - each has its CRM asset

@@ -1,6 +1,15 @@
 """All tables, one module per subject; importing this package loads them into one metadata."""
 
-from crm_integration.storage.tables import canonical, intake, quality, sync, tenancy
+from crm_integration.storage.tables import canonical, commerce, intake, quality, sync, tenancy
 from crm_integration.storage.tables.metadata import metadata, tenant_tables
 
-__all__ = ["canonical", "intake", "metadata", "quality", "sync", "tenancy", "tenant_tables"]
+__all__ = [
+    "canonical",
+    "commerce",
+    "intake",
+    "metadata",
+    "quality",
+    "sync",
+    "tenancy",
+    "tenant_tables",
+]

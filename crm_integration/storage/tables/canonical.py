@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from crm_integration.storage.tables.metadata import tenant_table
 
 
-def _version_columns() -> list[Column[object]]:
+def version_columns() -> list[Column[object]]:
     """The order of versions, the trace to the raw record, and what the gate asks for."""
     return [
         Column("rank", SmallInteger, nullable=False, server_default=text("0")),
@@ -41,6 +41,15 @@ def _version_columns() -> list[Column[object]]:
     ]
 
 
+def _consent_columns(channel: str) -> list[Column[object]]:
+    """What the consent events of all the customer's identities come to."""
+    return [
+        Column(f"{channel}_consent", Text),
+        Column(f"{channel}_consent_at", DateTime(timezone=True)),
+        Column(f"{channel}_consent_basis", Text),
+    ]
+
+
 customers = tenant_table(
     "customers",
     Column("customer_id", Uuid, primary_key=True),
@@ -49,29 +58,86 @@ customers = tenant_table(
     Column("store_customer_id", Text),
     Column("registered_at", DateTime(timezone=True)),
     Column("lifecycle_stage", Text, nullable=False, server_default="lead"),
+    Column("lapsed", Boolean, nullable=False, server_default=text("false")),
+    Column("company_id", Uuid),
+    *_consent_columns("email"),
+    *_consent_columns("sms"),
     Column("orders_count", Integer, nullable=False, server_default=text("0")),
     Column("first_order_at", DateTime(timezone=True)),
     Column("last_order_at", DateTime(timezone=True)),
     Column("merged_into", Uuid),
     Column("known", Boolean, nullable=False, server_default=text("true")),
+    Column("email_is_key", Boolean, nullable=False, server_default=text("true")),
+    Column("needs_likeness", Boolean, nullable=False, server_default=text("true")),
     Column("sealed", LargeBinary),
-    *_version_columns(),
+    *version_columns(),
+)
+Index(
+    "ix_customers_needs_likeness",
+    customers.c.tenant_id,
+    postgresql_where=customers.c.needs_likeness,
 )
 
+# Counting a company's people.
+Index(
+    "ix_customers_company",
+    customers.c.tenant_id,
+    customers.c.company_id,
+    postgresql_where=customers.c.company_id.is_not(None),
+)
+
+# What each store object said about a person, and which customer that is. A row without
+# `persona_key` was named by an order (or kept by schema 0001) and has not spoken so far.
 customer_identities = tenant_table(
     "customer_identities",
     Column("connection_id", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
     Column("source_id", Text, primary_key=True),
+    Column("identity_id", Uuid),
     Column("customer_id", Uuid, nullable=False),
+    Column("persona_key", LargeBinary),
     Column("email_key", LargeBinary),
+    Column("place_key", LargeBinary),
     Column("holder_key", LargeBinary, nullable=False),
+    Column("email_is_key", Boolean, nullable=False, server_default=text("true")),
     Column("rule", Text, nullable=False),
+    Column("known", Boolean, nullable=False, server_default=text("false")),
+    Column("trusted", Boolean, nullable=False, server_default=text("false")),
+    Column("registered_at", DateTime(timezone=True)),
+    Column("email_verified", Boolean),
+    Column("sealed", LargeBinary),
+    Column("source_time", DateTime(timezone=True)),
+    Column("observation", SmallInteger),
     Column("raw_id", BigInteger),
+    Column("content_digest", LargeBinary),
+    Column("schema_version", SmallInteger),
+    Column("rules_version", Text),
+    Column("flags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("run_id", Text),
     Column("linked_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
 )
 Index(
-    "ix_customer_identities_email", customer_identities.c.tenant_id, customer_identities.c.email_key
+    "ix_customer_identities_email",
+    customer_identities.c.tenant_id,
+    customer_identities.c.email_key,
+    customer_identities.c.holder_key,
+)
+Index(
+    "ix_customer_identities_place",
+    customer_identities.c.tenant_id,
+    customer_identities.c.place_key,
+    customer_identities.c.holder_key,
+    postgresql_where=customer_identities.c.place_key.is_not(None),
+)
+Index(
+    "ix_customer_identities_persona",
+    customer_identities.c.tenant_id,
+    customer_identities.c.persona_key,
+)
+Index(
+    "ix_customer_identities_identity",
+    customer_identities.c.tenant_id,
+    customer_identities.c.identity_id,
 )
 Index(
     "ix_customer_identities_customer",
@@ -79,6 +145,8 @@ Index(
     customer_identities.c.customer_id,
 )
 
+# One row for each time that somebody came to another customer; `identities` are the personas
+# that came, by one identity each, the one that brought it first.
 identity_merges = tenant_table(
     "identity_merges",
     Column("merge_id", BigInteger, Identity(always=True), primary_key=True),
@@ -86,8 +154,55 @@ identity_merges = tenant_table(
     Column("winner", Uuid, nullable=False),
     Column("rule", Text, nullable=False),
     Column("evidence", LargeBinary, nullable=False),
+    Column("identities", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
     Column("merged_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("undone_at", DateTime(timezone=True)),
+    Column("undone_by", Text),
+    Column("undone_reason", Text),
 )
+
+# What a person decided about two identities, for ever or until decided again.
+identity_decisions = tenant_table(
+    "identity_decisions",
+    Column("left_id", Uuid, primary_key=True),
+    Column("right_id", Uuid, primary_key=True),
+    Column("together", Boolean, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+)
+Index("ix_identity_decisions_right", identity_decisions.c.tenant_id, identity_decisions.c.right_id)
+
+identity_suggestions = tenant_table(
+    "identity_suggestions",
+    Column("suggestion_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("left_customer", Uuid, nullable=False),
+    Column("right_customer", Uuid, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("score", Numeric, nullable=False),
+    Column("reasons", ARRAY(Text), nullable=False),
+    Column("evidence", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("suggested_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("decided_by", Text),
+    Column("decided_reason", Text),
+)
+Index(
+    "uq_identity_suggestions_pair",
+    identity_suggestions.c.tenant_id,
+    identity_suggestions.c.left_customer,
+    identity_suggestions.c.right_customer,
+    unique=True,
+)
+
+# Keyed digests of parts of a person; two customers in one block are compared.
+identity_blocks = tenant_table(
+    "identity_blocks",
+    Column("block", LargeBinary, primary_key=True),
+    Column("customer_id", Uuid, primary_key=True),
+)
+Index("ix_identity_blocks_customer", identity_blocks.c.tenant_id, identity_blocks.c.customer_id)
 
 addresses = tenant_table(
     "addresses",
@@ -109,7 +224,7 @@ products = tenant_table(
     Column("currency", Text, nullable=False),
     Column("price_minor", BigInteger),
     Column("variants", JSONB, nullable=False),
-    *_version_columns(),
+    *version_columns(),
 )
 
 orders = tenant_table(
@@ -131,13 +246,15 @@ orders = tenant_table(
     Column("discount_minor", BigInteger, nullable=False),
     Column("refunded_minor", BigInteger, nullable=False, server_default=text("0")),
     Column("refund_count", Integer, nullable=False, server_default=text("0")),
+    Column("shipment_count", Integer, nullable=False, server_default=text("0")),
+    Column("shipped_items", Integer, nullable=False, server_default=text("0")),
     Column("financial_state", Text, nullable=False),
     Column("fulfilment_state", Text, nullable=False),
     Column("store_status", Text, nullable=False),
     Column("line_count", Integer, nullable=False),
     Column("item_count", Integer, nullable=False),
     Column("sealed", LargeBinary),
-    *_version_columns(),
+    *version_columns(),
 )
 Index("ix_orders_customer", orders.c.tenant_id, orders.c.customer_id)
 Index("ix_orders_source", orders.c.tenant_id, orders.c.connection_id, orders.c.source_id)
@@ -171,12 +288,13 @@ refunds = tenant_table(
     Column("currency", Text, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("sealed", LargeBinary),
-    *_version_columns(),
+    *version_columns(),
 )
 Index("ix_refunds_order", refunds.c.tenant_id, refunds.c.order_id)
+Index("ix_refunds_customer", refunds.c.tenant_id, refunds.c.customer_id)
 
 
-def _index_needs_projection(table: Table) -> None:
+def index_needs_projection(table: Table) -> None:
     """A projection reads only what changed, however large the table is."""
     Index(
         f"ix_{table.name}_needs_projection",
@@ -186,4 +304,4 @@ def _index_needs_projection(table: Table) -> None:
 
 
 for _table in (customers, products, orders, refunds):
-    _index_needs_projection(_table)
+    index_needs_projection(_table)

@@ -66,6 +66,7 @@ raw_records = tenant_table(
     Column("day", Date, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("payload", LargeBinary, nullable=False),
+    Column("shape", Text, nullable=False, server_default=""),
     Column("seen_again", Integer, nullable=False, server_default=text("0")),
     Column("outcome", Text),
     Column("flags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
@@ -101,4 +102,13 @@ cursors = tenant_table(
     Column("listed", Integer),
     Column("updated_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
     _connection_key(),
+)
+
+# What a long run has behind it, so that its retry goes on from there.
+finished_slices = tenant_table(
+    "finished_slices",
+    Column("root_run_id", Text, primary_key=True),
+    Column("start_day", Date, primary_key=True),
+    Column("end_day", Date, primary_key=True),
+    Column("finished_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
 )

@@ -1,4 +1,4 @@
-"""Verdicts of rules, rows kept back, and holds that stop writes of one tenant x object type."""
+"""Verdicts, rows kept back, holds, and the paths and types that payloads were seen to have."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    SmallInteger,
     Text,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from crm_integration.storage.tables.metadata import tenant_table
 
@@ -78,4 +79,29 @@ Index(
     holds.c.check_name,
     unique=True,
     postgresql_where=holds.c.released_at.is_(None),
+)
+
+# Paths and types only, never a value. A topic's row `$` counts its payloads.
+payload_paths = tenant_table(
+    "payload_paths",
+    Column("connection_id", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("shape", Text, primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("entities", ARRAY(Text), nullable=False),
+    Column("types", SmallInteger, nullable=False),  # bits of `payload_shape.Kind`
+    # Of `holders` objects that could have had it, `present` had a value; old ones fade.
+    Column("holders", BigInteger, nullable=False),
+    Column("present", BigInteger, nullable=False),
+    Column("first_raw_id", BigInteger, nullable=False),
+    Column("last_raw_id", BigInteger, nullable=False),
+    Column("run_id", Text, nullable=False),  # which first saw it
+    Column("first_seen", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("last_seen", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    # What is wrong now, until a person accepts it: `gone`, `retyped` or, under a freeze, `new`.
+    Column("problem", Text),
+    Column("problem_types", SmallInteger, nullable=False, server_default=text("0")),
+    Column("problem_records", BigInteger, nullable=False, server_default=text("0")),
+    Column("problem_raw_id", BigInteger),
+    Column("problem_since", DateTime(timezone=True)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -54,6 +55,10 @@ def test_every_record_with_the_address_is_seen_on_all_pages(
 ):
     """Sales entered Ann twice: with only the first hit, the wrong one would be adopted."""
     ann = person("1", "ANN@example.com")
+    portal.records = {
+        "1": {"email": "ANN@example.com"}, "2": {"email": "bob@example.com"},
+        "3": {"email": "ann@example.com "},
+    }  # fmt: skip
     portal.script = [
         page([ann, person("2", "bob@example.com")], after="2"),
         page([ann, person("3", "ann@example.com ")]),
@@ -65,10 +70,12 @@ def test_every_record_with_the_address_is_seen_on_all_pages(
         "ann@example.com": ["1", "3"],
         "bob@example.com": ["2"],
     }
-    asked = [body["filterGroups"][0]["filters"][0] for _, body in portal.calls]
-    assert asked[0]["values"] == ["ann@example.com", "bob@example.com", "eve@example.com"]
-    assert [body.get("after") for _, body in portal.calls] == [None, "2"]
-    assert gated == ["search", "search"]
+    searches = [body for path, body in portal.calls if path.endswith("/search")]
+    asked = searches[0]["filterGroups"][0]["filters"][0]
+    assert asked["values"] == ["ann@example.com", "bob@example.com", "eve@example.com"]
+    assert [body.get("after") for body in searches] == [None, "2"]
+    assert [each["id"] for each in portal.calls[-1][1]["inputs"]] == ["1", "2", "3"]
+    assert gated == ["search", "search", "batch"]
 
 
 def test_addresses_are_searched_100_a_call(adapter: Adapter, portal: Portal):
@@ -77,6 +84,18 @@ def test_addresses_are_searched_100_a_call(adapter: Adapter, portal: Portal):
     adapter.find_by_match("contact", "email", [f"p{n}@example.com" for n in range(201)], [])
     counts = [len(b["filterGroups"][0]["filters"][0]["values"]) for _, b in portal.calls]
     assert counts == [100, 100, 1]
+
+
+def test_a_search_stays_within_the_3000_characters_of_its_body(adapter: Adapter, portal: Portal):
+    """A hundred companies with their whole names were a 400 for all of them."""
+    portal.script = [page([]) for _ in range(9)]
+    names = [f"{'Invented Holding Société ' * 3}{n}" for n in range(100)]
+    adapter.find_by_match("company", "name", [*names, "x" * 3000], ["city"])
+    bodies = [body for _, body in portal.calls]
+    asked = [name for b in bodies for name in b["filterGroups"][0]["filters"][0]["values"]]
+    assert asked == [name.lower() for name in names]
+    assert max(len(json.dumps(body)) for body in bodies) <= 3000
+    assert len(bodies) <= 5
 
 
 @pytest.mark.parametrize(

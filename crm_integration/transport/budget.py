@@ -12,10 +12,11 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, text
 
-from crm_integration.crms._registry import CallBudget
 from crm_integration.errors import Transient
 
 LONGEST_WAIT = 20.0
@@ -28,7 +29,7 @@ MARGIN = 1.02
 # the newest last; the one `calls` places before a new one must lie a window back.
 _BOOK = text("""
 insert into budgets as b (side, platform, account, endpoint_class, starts, calls)
-values ('crm', :platform, :account, :endpoint_class,
+values (:side, :platform, :account, :endpoint_class,
         array[extract(epoch from clock_timestamp())::float8], 1)
 on conflict (side, platform, account, endpoint_class) do update set
     starts = (b.starts || greatest(
@@ -43,6 +44,15 @@ returning b.starts[cardinality(b.starts)] - extract(epoch from clock_timestamp()
 """)
 
 
+class CallBudget(BaseModel):
+    """Calls a window, as the vendor meters an account."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calls: int
+    seconds: float
+
+
 @dataclass
 class BudgetGate:
     """Called before each HTTP call to an account; counts the calls it let through."""
@@ -51,6 +61,7 @@ class BudgetGate:
     platform: str
     account: bytes = field(repr=False)
     budgets: Mapping[str, CallBudget]
+    side: Literal["crm", "store"] = "crm"
     calls: int = 0
     sleep: Callable[[float], None] = time.sleep
     deadline: float = math.inf
@@ -67,6 +78,7 @@ class BudgetGate:
 
     def _book(self, name: str, budget: CallBudget) -> None:
         booking = {
+            "side": self.side,
             "platform": self.platform,
             "account": self.account,
             "endpoint_class": name,

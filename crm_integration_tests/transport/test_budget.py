@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import text
 
-from crm_integration.crms._registry import CallBudget
 from crm_integration.errors import Transient
-from crm_integration.sync.budget import LONGEST_WAIT, BudgetGate
+from crm_integration.transport.budget import LONGEST_WAIT, BudgetGate, CallBudget
 from crm_integration_tests.house import House
 
 CALLS, SECONDS = 5, 0.5
@@ -51,9 +50,9 @@ def test_threads_share_one_window(house: House) -> None:
 
 _CALLER = """
 import sys, time
-from crm_integration.crms._registry import CallBudget
+from crm_integration.transport.budget import CallBudget
 from crm_integration.storage.engine import engine_for
-from crm_integration.sync.budget import BudgetGate
+from crm_integration.transport.budget import BudgetGate
 gate = BudgetGate(engine_for(sys.argv[1]), "hubspot", b"processes",
                   {"all": CallBudget(calls=5, seconds=0.5)})
 for _ in range(8):

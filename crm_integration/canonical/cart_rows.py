@@ -1,0 +1,128 @@
+"""Writes carts, and what our sweep found about them.
+
+Prevents the cart that stays abandoned for ever: a shopper who comes back and changes it takes
+the verdict away, and the sweep starts anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import case, false, func, or_, update
+
+from crm_integration.canonical.carts import CART_SCHEMA, Cart
+from crm_integration.canonical.customer_rows import name_customers
+from crm_integration.canonical.identity import IdentityKey, object_id
+from crm_integration.canonical.sourced import (
+    Sourced,
+    Stamp,
+    content_digest,
+    seal_fields,
+    version_values,
+)
+from crm_integration.canonical.upsert import Upserted, upsert_versions
+from crm_integration.storage.bulk import stage
+from crm_integration.storage.tables.commerce import carts
+from crm_integration.tenancy.scope import TenantScope
+
+_STATED = (
+    *("source_id", "customer_kind", "customer_source_id", "order_source_id", "started_at"),
+    *("completed_at", "currency", "total_minor"),
+)
+_COLUMNS = (
+    *("connection_id", "customer_id", "order_id", *_STATED, "cart_changed_at"),
+    *("store_abandoned_at", "line_count", "item_count", "sealed"),
+)
+
+
+def write_carts(scope: TenantScope, batch: Sequence[Sourced[Cart]], stamp: Stamp) -> Upserted:
+    """Upsert a batch of carts, one version per cart."""
+    keyed = [(_customer(one), one.raw_id) for one in batch]
+    named = name_customers(scope, [(key, raw) for key, raw in keyed if key is not None], stamp)
+    rows = [
+        _row(scope, one, None if key is None else named[key], stamp)
+        for one, (key, _) in zip(batch, keyed, strict=True)
+    ]
+    upserted = upsert_versions(scope, carts, "cart_id", _COLUMNS, rows)
+    _open_again(scope, upserted.changed)
+    return upserted
+
+
+def _customer(sourced: Sourced[Cart]) -> IdentityKey | None:
+    cart = sourced.item
+    if cart.customer_kind is None or cart.customer_source_id is None:
+        return None
+    return IdentityKey(sourced.connection_id, cart.customer_kind, cart.customer_source_id)
+
+
+def _row(
+    scope: TenantScope, sourced: Sourced[Cart], customer_id: UUID | None, stamp: Stamp
+) -> tuple[Any, ...]:
+    cart = sourced.item
+    cart_id = object_id(scope, "cart", sourced.connection_id, cart.source_id)
+    order_id = None
+    if cart.order_source_id is not None:
+        order_id = object_id(scope, "order", sourced.connection_id, cart.order_source_id)
+    stated = [getattr(cart, name) for name in _STATED]
+    # A recovery address logs whoever holds it into the shopper's cart.
+    sealed = {
+        "recovery_url": cart.recovery_url,
+        "lines": [line.model_dump(mode="json") for line in cart.lines],
+    }
+    content = content_digest(
+        scope,
+        "cart",
+        [sourced.connection_id, *stated, cart.changed_at, cart.abandoned_at, sealed, cart.flags],
+    )
+    return (
+        cart_id,
+        sourced.connection_id,
+        customer_id,
+        order_id,
+        *stated,
+        cart.changed_at,
+        cart.abandoned_at,
+        len(cart.lines),
+        sum(line.quantity for line in cart.lines),
+        seal_fields(scope, "carts", str(cart_id), sealed),
+        *version_values(sourced, stamp, rank=0, content=content, schema_version=CART_SCHEMA),
+    )
+
+
+def _open_again(scope: TenantScope, changed: set[UUID]) -> None:
+    """What the sweep said of an earlier version does not hold for a cart that was touched."""
+    if changed:
+        stands = carts.c.swept_at >= carts.c.cart_changed_at
+        scope.connection.execute(
+            update(carts)
+            .where(carts.c.tenant_id == scope.tenant, carts.c.cart_id.in_(changed))
+            .values(
+                swept_at=case((stands, carts.c.swept_at)), settled=func.coalesce(stands, false())
+            )
+        )
+
+
+def note_abandoned(
+    scope: TenantScope, connection_id: str, found: Sequence[tuple[str, datetime]]
+) -> set[str]:
+    """Set when carts (by source id) were abandoned, unless the shopper came back since.
+
+    Returns the source ids whose cart says something new.
+    """
+    staged = stage(scope.connection, carts, ("source_id", "swept_at"), found)
+    rows = scope.connection.execute(
+        update(carts)
+        .where(
+            carts.c.tenant_id == scope.tenant,
+            carts.c.connection_id == connection_id,
+            carts.c.source_id == staged.c.source_id,
+            carts.c.cart_changed_at <= staged.c.swept_at,
+            or_(carts.c.swept_at.is_(None), carts.c.swept_at != staged.c.swept_at),
+        )
+        .values(swept_at=staged.c.swept_at, settled=True, needs_projection=True)
+        .returning(carts.c.source_id)
+    )
+    return {row.source_id for row in rows}

@@ -1,0 +1,157 @@
+"""One identity's row: what a store object said about a person, with its match keys.
+
+Prevents a join that cannot be taken back: every identity keeps its own words, so that who is one
+customer, and what that customer looks like, can be computed anew without a raw record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, case, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_integration.canonical.customers import CUSTOMER_SCHEMA, Customer, CustomerKind
+from crm_integration.canonical.identity import IdentityKey, own_id
+from crm_integration.canonical.identity_keys import Keys, keys_of
+from crm_integration.canonical.not_keys import NotKeys
+from crm_integration.canonical.sourced import Sourced, Stamp, content_digest, seal_fields
+from crm_integration.storage.bulk import stage
+from crm_integration.storage.tables.canonical import customer_identities
+from crm_integration.tenancy.scope import TenantScope
+
+_KEY = ("connection_id", "kind", "source_id")
+_STORED = (
+    *("customer_id", "persona_key", "email_key", "place_key", "holder_key", "email_is_key", "rule"),
+    *("known", "source_time", "observation", "raw_id", "content_digest", "rules_version"),
+    "schema_version",
+)
+_SPOKEN = (
+    *("identity_id", "customer_id", "persona_key", "email_key", "place_key", "holder_key"),
+    *("email_is_key", "rule", "known", "trusted", "registered_at", "email_verified", "sealed"),
+    *("source_time", "observation", "raw_id", "content_digest", "schema_version"),
+    *("rules_version", "flags", "run_id"),
+)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What one identity says, with its match keys."""
+
+    key: IdentityKey
+    identity_id: UUID
+    keys: Keys
+    sourced: Sourced[Customer]
+
+    def version(self) -> tuple[Any, ...]:
+        """Its place in the order of versions."""
+        one = self.sourced
+        return one.item.source_time, one.observation, one.raw_id
+
+
+def spoken(scope: TenantScope, sourced: Sourced[Customer], no: NotKeys) -> Spoken:
+    """An identity with the keys that its words give."""
+    item = sourced.item
+    key = IdentityKey(sourced.connection_id, item.kind.value, item.source_id)
+    return Spoken(key, own_id(scope, key), keys_of(scope, key, item, no), sourced)
+
+
+def stored_identities(
+    scope: TenantScope, keys: Iterable[IdentityKey]
+) -> dict[IdentityKey, Row[Any]]:
+    """Rows with the columns `_STORED`, for those identities that are known."""
+    table = customer_identities
+    asked = stage(
+        scope.connection, table, _KEY, [(k.connection_id, k.kind, k.source_id) for k in keys]
+    )
+    rows = scope.connection.execute(
+        select(*(table.c[name] for name in (*_KEY, *_STORED))).join_from(
+            asked,
+            table,
+            (table.c.tenant_id == scope.tenant)
+            & (table.c.connection_id == asked.c.connection_id)
+            & (table.c.kind == asked.c.kind)
+            & (table.c.source_id == asked.c.source_id),
+        )
+    )
+    return {IdentityKey(row.connection_id, row.kind, row.source_id): row for row in rows}
+
+
+def is_older(one: Spoken, row: Row[Any] | None) -> bool:
+    if row is None or not row.known:
+        return False
+    return one.version() < (row.source_time, row.observation, row.raw_id)
+
+
+def is_rekeyed(one: Spoken, row: Row[Any] | None) -> bool:
+    """Only what has other keys than before can belong elsewhere than before."""
+    if row is None or not row.known:
+        return True
+    keys = one.keys
+    said = (keys.persona, keys.email, keys.place, keys.holder)
+    return said != (row.persona_key, row.email_key, row.place_key, row.holder_key)
+
+
+def differs(
+    one: Spoken, row: Row[Any], home: UUID, rule: str, content: bytes, stamp: Stamp
+) -> bool:
+    sourced, keys = one.sourced, one.keys
+    now = (home, rule, content, sourced.raw_id, sourced.item.source_time, sourced.observation)
+    judged = (keys.persona, keys.email_is_key, stamp.rules_version, CUSTOMER_SCHEMA)
+    return (*now, *judged) != (
+        row.customer_id, row.rule, row.content_digest, row.raw_id, row.source_time,
+        row.observation, row.persona_key, row.email_is_key, row.rules_version, row.schema_version,
+    )  # fmt: skip
+
+
+def said_digest(scope: TenantScope, one: Spoken) -> bytes:
+    item = one.sourced.item
+    parts = [item.kind.value, item.email, item.email_verified, item.first_name, item.last_name,
+             item.company, item.phone, item.registered_at, item.flags,
+             [address.model_dump() for address in item.addresses]]  # fmt: skip
+    return content_digest(scope, "identity", parts)
+
+
+def row_of(
+    scope: TenantScope, one: Spoken, home: UUID, rule: str, content: bytes, stamp: Stamp
+) -> tuple[Any, ...]:
+    item, keys = one.sourced.item, one.keys
+    trusted = item.kind is CustomerKind.registered and item.email_verified is not False
+    return (
+        scope.tenant, one.key.connection_id, one.key.kind, one.key.source_id,
+        one.identity_id, home, keys.persona, keys.email, keys.place, keys.holder,
+        keys.email_is_key, rule, True, trusted, item.registered_at, item.email_verified,
+        seal_fields(scope, "customer_identities", str(one.identity_id), _personal(item)),
+        item.source_time, one.sourced.observation, one.sourced.raw_id, content, CUSTOMER_SCHEMA,
+        stamp.rules_version, list(item.flags), stamp.run_id,
+    )  # fmt: skip
+
+
+def _personal(item: Customer) -> dict[str, Any]:
+    """What `customer_content.py` reads again."""
+    return {
+        "email": item.email,
+        "first_name": item.first_name,
+        "last_name": item.last_name,
+        "company": item.company,
+        "phone": item.phone,
+        "addresses": [address.model_dump() for address in item.addresses],
+    }
+
+
+def write_identities(scope: TenantScope, rows: Sequence[tuple[Any, ...]]) -> None:
+    table = customer_identities
+    names = ("tenant_id", *_KEY, *_SPOKEN)
+    staged = stage(scope.connection, table, names, rows)
+    statement = insert(table).from_select(names, select(*(staged.c[name] for name in names)))
+    new = statement.excluded
+    updates: dict[str, Any] = {name: new[name] for name in _SPOKEN}
+    # Consent moves with the identity, so when it came to its customer is kept exactly.
+    stays = table.c.customer_id == new.customer_id
+    updates["linked_at"] = case((stays, table.c.linked_at), else_=func.now())
+    scope.connection.execute(
+        statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=updates)
+    )

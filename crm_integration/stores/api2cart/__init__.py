@@ -1,0 +1,1 @@
+"""Any of API2Cart's carts, behind its one API."""

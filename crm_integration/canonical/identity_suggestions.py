@@ -80,7 +80,7 @@ def _compare(scope: TenantScope, changed: Sequence[UUID], done: Suggested) -> No
     people = _people(scope, changed)
     _write_blocks(scope, changed, people)
     pairs = _sharing(scope, people)
-    others = {other for _, other in pairs} - people.keys()
+    others = {one for pair in pairs for one in pair} - people.keys()
     everyone = {**people, **_people(scope, sorted(others))}
     found: dict[tuple[UUID, UUID], Likeness] = {}
     for one, other in pairs:

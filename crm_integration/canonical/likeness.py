@@ -76,10 +76,9 @@ _WEIGHTS: Mapping[str, _Weight] = {
 }
 """log2(m/u) of each outcome, counted on febrl4: m over its 5,000 true pairs, u over 300,000
 random ones (docs/identity.md has the command)."""
-_RELATIVE = -40.0
-"""For given names that are nothing alike, whatever the address says: fields of an address agree
-together for all who live there, so that a family would otherwise be one person."""
 _NOTHING_ALIKE = 0.70
+"""Similarity of given names below which nobody is suggested: the fields of an address agree
+together for all who live there, so that a family would otherwise be one person."""
 _TELLING = frozenset(("street", "line2", "phone", "local"))
 """Fields of which one must agree: two Jane Smiths of one town are two."""
 
@@ -105,14 +104,14 @@ def score(one: Person, other: Person) -> Likeness:
     The same whichever of the two comes first.
     """
     one, other = sorted((one, other))
-    straight = _names(one.given, one.surname, other)
-    swapped = _names(one.surname, one.given, other)
-    fields = straight if sum(straight.values()) >= sum(swapped.values()) else swapped
+    ways = [(one.given, one.surname), (one.surname, one.given)]
+    given, surname = max(ways, key=lambda way: sum(_names(*way, other).values()))
+    fields = _names(given, surname, other)
     for name, same in _COMPARED.items():
         fields[name] = _weighed(name, getattr(one, name), getattr(other, name), same)
     reasons = tuple(name for name, bits in fields.items() if bits > 0)
     total = sum(fields.values())
-    if _TELLING.isdisjoint(reasons):
+    if _TELLING.isdisjoint(reasons) or _is_relative(given, other.given):
         total = min(total, THRESHOLD - 1)
     return Likeness(round(total, 2), reasons)
 
@@ -157,10 +156,8 @@ def _whole(name: str, *parts: str) -> Iterator[tuple[str, ...]]:
 
 
 def _names(given: str, surname: str, other: Person) -> dict[str, float]:
-    both = given and other.given
-    relative = both and not _same_given(given, other.given) and _differs(given, other.given)
     return {
-        "given": _RELATIVE if relative else _weighed("given", given, other.given, _same_given),
+        "given": _weighed("given", given, other.given, _same_given),
         "surname": _weighed("surname", surname, other.surname, _near),
     }
 
@@ -178,7 +175,10 @@ def _near(one: str, other: str) -> bool:
     return similarity(one, other) >= _ALIKE
 
 
-def _differs(one: str, other: str) -> bool:
+def _is_relative(one: str, other: str) -> bool:
+    """Two given names that are nothing alike: whatever the address says, it is said of both."""
+    if not one or not other or _same_given(one, other):
+        return False
     return similarity(one, other) < _NOTHING_ALIKE
 
 

@@ -18,15 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import comb
 from typing import Any
 
 from crm_integration.quality.drift_holds import hold_for_problems
+from crm_integration.quality.drift_judgement import NOTHING, Problem, problem_of
 from crm_integration.quality.options import Options, Scalar, read_options
 from crm_integration.quality.payload_paths import (
     GONE,
-    NEW,
-    RETYPED,
     KnownPath,
     SeenPath,
     Topic,
@@ -42,15 +40,6 @@ SAMPLE = 10
 """Of the payloads behind them every tenth is looked at whole."""
 SAVED_AFTER = 50
 """Payloads after which counts are saved although nothing new was seen."""
-MIN_RECORDS = 3
-"""Records that must show a change: one odd payload is kept back alone and stops nobody."""
-MIN_ODD_SHARE = 0.1
-"""Of the values seen together with it, so many must have a new type."""
-CHANCE = 1e-5
-"""A path counts as gone when so few values would come by chance less often than this."""
-
-
-_Problem = tuple[str | None, int, int, int | None]
 
 
 @dataclass(frozen=True)
@@ -186,11 +175,12 @@ def watch_topic(
     )
 
 
-def settle(scope: TenantScope, watch: Watch, *, done: bool = False) -> DriftReport:
+def settle(scope: TenantScope, watch: Watch, *, done: bool = True) -> DriftReport:
     """Save what was seen and judge it; opens holds. The report is that of the run so far.
 
-    Writes at once what is new, and mere counts with `done` or after 50 payloads. The caller
-    holds the tenant's identity lock.
+    Without `done` (more payloads will come) what is new is written at once, and mere counts
+    after 50 payloads; a live run settles after each delivery. The caller holds the tenant's
+    identity lock.
     """
     worsened = False
     for watched in watch.shapes.values():
@@ -244,7 +234,19 @@ def _judged(watch: Watch, watched: _Watched, *, done: bool) -> list[SeenPath]:
     return [*found, SeenPath(ROOT, int(Kind.object), number, number, first, last)]
 
 
-def _seen(node: Node, watched: _Watched, problem: _Problem) -> SeenPath:
+def _problem(watch: Watch, watched: _Watched, node: Node, known: KnownPath | None) -> Problem:
+    if watched.first_sight:
+        return NOTHING
+    return problem_of(
+        node,
+        known,
+        required=node.path in watched.required,
+        frozen=watch.frozen,
+        missing_share=watch.options.drift_missing_share,
+    )
+
+
+def _seen(node: Node, watched: _Watched, problem: Problem) -> SeenPath:
     name, odd_types, records, raw_id = problem
     noted = odd_types if not records else 0
     return SeenPath(
@@ -259,52 +261,6 @@ def _seen(node: Node, watched: _Watched, problem: _Problem) -> SeenPath:
         records,
         raw_id,
     )
-
-
-def _problem(watch: Watch, watched: _Watched, node: Node, known: KnownPath | None) -> _Problem:
-    """(problem, new types, records, first raw id) of a path.
-
-    Records without a problem are too few so far; new types without records are only a note.
-    """
-    nothing: _Problem = (None, 0, 0, None)
-    if watched.first_sight:
-        return nothing
-    if node.odd:
-        types = sum(node.odd)
-        records = sum(times for times, _ in node.odd.values())
-        first = min(raw_id for _, raw_id in node.odd.values())
-        if watch.frozen:
-            return (NEW if known is None else RETYPED, types, records, first)
-        if node.path in watched.required:
-            before = known.problem_records if known else 0
-            many = records + before >= MIN_RECORDS and records >= MIN_ODD_SHARE * node.present
-            return (RETYPED if many else None, types, records, first)
-        return (None, types, 0, None)
-    if known is None or node.path not in watched.required:
-        return nothing
-    absent = node.holders - node.present
-    if absent and (known.problem == GONE or _is_gone(node, known, watch.options)):
-        return (GONE, 0, absent, node.absent_raw_id)
-    return nothing
-
-
-def _is_gone(node: Node, known: KnownPath, options: Options) -> bool:
-    """Do far fewer objects have a value here than before, and not by chance?"""
-    if not known.present or node.holders - node.present < MIN_RECORDS:
-        return False
-    left = (1 - options.drift_missing_share) * known.present / known.holders
-    # Half a sight of each kind: what was always there in 20 payloads is not there for certain.
-    usual = min((known.present + 0.5) / (known.holders + 1), 1 - CHANCE)
-    few = node.present <= left * node.holders
-    return few and _chance(node.present, node.holders, usual) < CHANCE
-
-
-def _chance(present: int, holders: int, share: float) -> float:
-    """Of a binomial distribution: P(at most `present` of `holders`); large numbers are scaled."""
-    if holders > 500:
-        present, holders = present * 500 // holders, 500
-    missing = 1 - share
-    return sum(comb(holders, k) * share**k * missing ** (holders - k) for k in range(present + 1))
 
 
 def _note(watch: Watch, watched: _Watched, seen: Sequence[SeenPath]) -> None:

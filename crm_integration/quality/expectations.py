@@ -5,7 +5,7 @@ Prevents a second set of rules that drifts from the first: an expectation is tra
 reach Dagster's event log, where nobody may find a person.
 
 Rules that expect the same of their columns are asked as one expectation, their columns one below
-the other: five or six expectations a suite, whatever the number of rules.
+the other: at most eight expectations a suite, whatever the number of rules and entities.
 
 Importing great_expectations costs 2 to 8 s of CPU (platform-facts), so it is imported where a
 frame is judged and nowhere else.
@@ -14,8 +14,10 @@ frame is judged and nowhere else.
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_right
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from crm_integration.quality.checks import (
@@ -39,87 +41,127 @@ _ONLY_POSITIONS = {
 
 @dataclass(frozen=True)
 class Asked:
-    """One expectation about the columns of several rules, which lie one below the other."""
+    """One expectation about the columns of several rules, which lie one below the other.
+
+    `parts` are the rules with the number of the frame they are judged on.
+    """
 
     name: str
     check: Check
-    rules: tuple[Rule, ...]
+    parts: tuple[tuple[int, Rule], ...]
+
+
+Subject = tuple[Frame, Sequence[Rule]]
+"""A frame and the rules it is to be judged by."""
 
 
 def judge_rows(frame: Frame, rules: Sequence[Rule]) -> dict[str, list[int]]:
-    """Positions (from 0) of the rows that fail, for each rule that can be judged on the frame.
+    """`judge_frames` of one frame."""
+    return judge_frames([(frame, rules)])[0]
+
+
+def judge_frames(subjects: Sequence[Subject]) -> list[dict[str, list[int]]]:
+    """For each frame the positions (from 0) of the rows that fail, by rule that can be judged.
 
     Rules on fields that only rows carry (`ONLY_IN_ROWS`, texts asked for a NUL) are left out
-    where the frame lacks them. Raises ValueError when another column is missing, RuntimeError
+    where a frame lacks them. Raises ValueError when another column is missing, RuntimeError
     when an expectation could not be evaluated.
     """
-    judged = [rule for rule in rules if can_judge(rule, frame)]
-    found: dict[str, list[int]] = {rule.name: [] for rule in judged}
-    if frame.empty or not judged:
-        return found
-    asked = grouped(judged)
-    for one, result in zip(asked, validate(frame, asked), strict=True):
+    judged = [
+        (frame, [rule for rule in rules if can_judge(rule, frame)]) for frame, rules in subjects
+    ]
+    found: list[dict[str, list[int]]] = [{rule.name: [] for rule in rules} for _, rules in judged]
+    frames = [frame for frame, _ in judged]
+    asked = grouped([() if frame.empty else rules for frame, rules in judged])
+    for one, result in zip(asked, validate(frames, asked), strict=True):
+        starts = list(accumulate((len(frames[at]) for at, _ in one.parts), initial=0))
         for position in result.get("unexpected_index_list") or ():
-            number, row = divmod(int(position), len(frame))
-            found[one.rules[number].name].append(row)
+            part = bisect_right(starts, int(position)) - 1
+            at, rule = one.parts[part]
+            found[at][rule.name].append(int(position) - starts[part])
     return found
 
 
-def grouped(rules: Sequence[Rule]) -> list[Asked]:
-    """Rules that expect the same, together: an expectation costs 10 ms, however few the rows."""
-    alike: dict[Hashable, list[Rule]] = {}
-    for rule in rules:
-        match rule.check:
-            case AtLeast(_, minimum, exclusive):
-                expects: Hashable = ("at_least", minimum, exclusive)
-            case Between(_, earliest, before):
-                expects = ("between", earliest, before)
-            case NotAfter() | SumsTo():
-                expects = "no_excess"
-            case UniqueTogether():
-                expects = ("unique", rule.name)
-            case _:
-                expects = "true"
-        alike.setdefault(expects, []).append(rule)
+def grouped(rules_of: Sequence[Sequence[Rule]]) -> list[Asked]:
+    """Rules (by frame) that expect the same, together: an expectation costs 10 ms of CPU."""
+    alike: dict[Hashable, list[tuple[int, Rule]]] = {}
+    for at, rules in enumerate(rules_of):
+        for rule in rules:
+            alike.setdefault(_expects(rule.check), []).append((at, rule))
     return [
-        Asked(f"expected_{number}", together[0].check, tuple(together))
-        for number, together in enumerate(alike.values())
+        Asked(f"expected_{number}", parts[0][1].check, tuple(parts))
+        for number, parts in enumerate(alike.values())
     ]
 
 
-def validate(frame: Frame, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+def _expects(check: Check) -> Hashable:
+    match check:
+        case AtLeast(_, minimum, exclusive):
+            return ("at_least", minimum, exclusive)
+        case Between(_, earliest, before):
+            return ("between", earliest, before)
+        case NotAfter() | SumsTo():
+            return "no_excess"
+        case UniqueTogether():
+            return "unique"
+        case _:
+            return "true"
+
+
+def validate(frames: Sequence[Frame], asked: Sequence[Asked]) -> list[dict[str, Any]]:
     """great_expectations' own result of each expectation: counts and positions, no values."""
-    rows = frame.reset_index(drop=True)
-    columns = _columns(rows, asked)
+    if not asked:
+        return []
+    columns = _columns([frame.reset_index(drop=True) for frame in frames], asked)
     found: list[dict[str, Any]] = []
     for one, outcome in zip(asked, _batch_results(columns, asked), strict=True):
         if outcome.exception_info.get("raised_exception"):
-            names = ", ".join(rule.name for rule in one.rules)
+            names = ", ".join(rule.name for _, rule in one.parts)
             # Its message may quote a value, so it is not passed on.
             raise RuntimeError(f"great_expectations could not evaluate {names}: check the columns")
         found.append(dict(outcome.result))
     return found
 
 
-def _columns(frame: Frame, asked: Sequence[Asked]) -> Frame:
+def _columns(frames: Sequence[Frame], asked: Sequence[Asked]) -> Frame:
     """Only what is judged (great_expectations pickles every value of a frame to tell batches
     apart), filled up with missing values, which break no rule."""
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     untyped: Any = pd
-    length = len(frame) * max(len(one.rules) for one in asked)
+    length = max(sum(len(frames[at]) for at, _ in one.parts) for one in asked)
     made: dict[str, Any] = {}
     for one in asked:
         if isinstance(one.check, UniqueTogether):
-            made |= {_of(one, name): frame[name] for name in one.check.fields}
+            keys = untyped.concat([_key(frames[at], at, rule) for at, rule in one.parts])
+            made |= {_key_column(one, place): keys[place] for place in _key_places()}
         else:
-            columns = [untyped.Series(column_of(rule, frame)) for rule in one.rules]
-            made[one.name] = untyped.concat(columns, ignore_index=True)
-    return untyped.DataFrame({name: made[name].reindex(range(length)) for name in made})
+            columns = [untyped.Series(column_of(rule, frames[at])) for at, rule in one.parts]
+            made[one.name] = untyped.concat(columns)
+    whole = range(length)
+    filled = {name: column.reset_index(drop=True).reindex(whole) for name, column in made.items()}
+    return untyped.DataFrame(filled)
 
 
-def _of(one: Asked, field: str) -> str:
-    return f"{one.name}.{field}"
+def _key(frame: Frame, at: int, rule: Rule) -> Frame:
+    """What must be unique, with the number of its frame; a key that is shorter ends in zeros."""
+    fields = rule.check.fields if isinstance(rule.check, UniqueTogether) else ()
+    padding = (0,) * (_KEY_FIELDS - len(fields))
+    named = {place: frame[name] for place, name in enumerate(fields, start=1)}
+    named |= {place: zero for place, zero in enumerate(padding, start=len(fields) + 1)}
+    return frame[[]].assign(**{str(place): value for place, value in ({0: at} | named).items()})
+
+
+_KEY_FIELDS = 4
+"""Fields of the longest key: connection, source id, and what tells events of one source apart."""
+
+
+def _key_places() -> list[str]:
+    return [str(place) for place in range(_KEY_FIELDS + 1)]
+
+
+def _key_column(one: Asked, place: str) -> str:
+    return f"{one.name}.{place}"
 
 
 def _batch_results(columns: Frame, asked: Sequence[Asked]) -> list[Any]:
@@ -165,9 +207,9 @@ def _expectation(one: Asked, gxe: Any) -> Any:
             )
         case NotAfter() | SumsTo():
             return gxe.ExpectColumnValuesToBeBetween(column=one.name, max_value=0, meta=meta)
-        case UniqueTogether(fields):
+        case UniqueTogether():
             return gxe.ExpectCompoundColumnsToBeUnique(
-                column_list=[_of(one, name) for name in fields],
+                column_list=[_key_column(one, place) for place in _key_places()],
                 ignore_row_if="any_value_is_missing",
                 meta=meta,
             )

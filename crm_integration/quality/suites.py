@@ -16,7 +16,7 @@ from datetime import date
 from sqlalchemy import and_, func, select
 
 from crm_integration.quality.drift_holds import DRIFT, drift_verdict
-from crm_integration.quality.expectations import judge_rows
+from crm_integration.quality.expectations import judge_frames, judge_rows
 from crm_integration.quality.frames import frames_of
 from crm_integration.quality.judged_rows import SELECTS, in_windows
 from crm_integration.quality.options import Options, Scalar, read_options
@@ -68,7 +68,7 @@ class _Tally:
 def judge_frame(entity: str, frame: Frame, options: Mapping[str, Scalar]) -> dict[str, list[int]]:
     """Positions of the rows of a frame that fail, by rule name, [] where all pass.
 
-    `entity` is one of the four or `order_line`; the frame has a column for each field the
+    `entity` is an entity or has its lines (`order_line`, `cart_line`); the frame has a column for each field the
     rules name (`frames.py` lists them). Set rules without their columns raise ValueError, as
     any missing column does. Raises BadInput for a wrong option.
     """
@@ -85,7 +85,23 @@ def judge_windows(
     today: date,
     chunk_rows: int = CHUNK_ROWS,
 ) -> list[Verdict]:
-    """Judge windows of one entity; verdicts are written and holds opened or released here.
+    """`judge_entities` of one entity."""
+    return judge_entities(
+        scope, [entity], windows, options, run_id=run_id, today=today, chunk_rows=chunk_rows
+    )
+
+
+def judge_entities(
+    scope: TenantScope,
+    entities: Sequence[str],
+    windows: Sequence[Window],
+    options: Mapping[str, Scalar],
+    *,
+    run_id: str,
+    today: date,
+    chunk_rows: int = CHUNK_ROWS,
+) -> list[Verdict]:
+    """Judge windows of entities; verdicts are written and holds opened or released here.
 
     Gives `row_rules` and `set_rules` of each window, for what has traffic its `volume`, and of
     the newest window `drift`. Windows must not overlap (ValueError). A window is closed when it
@@ -94,42 +110,83 @@ def judge_windows(
     if not windows:
         return []
     join_by_hash(scope.connection)
-    tallies = _empty_tallies(windows)
     chosen, version = read_options(options), rules_version(options)
-    for subject in _subjects(entity):
-        rules = [rule for rule in rules_for(options) if rule.entity == subject]
-        for frame in frames_of(scope, subject, windows, chunk_rows=chunk_rows):
-            _count(tallies, frame, rules)
-            if subject == entity:
-                _count_rows(tallies, frame, version)
-    _count_kept_back(scope, entity, tallies)
-    _note_highest_raw_ids(scope, tallies)
-    found = [
-        _verdict(entity, check, tally, chosen, version) for tally in tallies for check in _OF_RULES
-    ]
+    judged = {entity: _empty_tallies(windows) for entity in entities}
+    _judge_rows(scope, judged, windows, rules_for(options), version, chunk_rows)
+    found: list[Verdict] = []
+    for entity, tallies in judged.items():
+        _count_kept_back(scope, entity, tallies)
+        _note_highest_raw_ids(scope, tallies)
+        of_rules = [
+            _verdict(entity, check, one, chosen, version) for one in tallies for check in _OF_RULES
+        ]
+        others = _other_verdicts(scope, entity, tallies, chosen, version, run_id, today)
+        write_verdicts(scope, [*of_rules, *others], run_id)
+        settle_window_holds(scope, entity, today)
+        found += [*of_rules, *others]
+    return found
+
+
+def _judge_rows(
+    scope: TenantScope,
+    judged: Mapping[str, list[_Tally]],
+    windows: Sequence[Window],
+    rules: Sequence[Rule],
+    version: str,
+    chunk_rows: int,
+) -> None:
+    """Judge what lies in the tables: small frames of several entities in one suite."""
+    waiting: list[tuple[list[_Tally], Frame, list[Rule]]] = []
+    for entity, tallies in judged.items():
+        for subject in _subjects(entity):
+            of_subject = [rule for rule in rules if rule.entity == subject]
+            for frame in frames_of(scope, subject, windows, chunk_rows=chunk_rows):
+                if subject == entity:
+                    _count_rows(tallies, frame, version)
+                waiting.append((tallies, frame, of_subject))
+                if sum(len(each) for _, each, _ in waiting) >= chunk_rows:
+                    _count_all(waiting)
+                    waiting = []
+    _count_all(waiting)
+
+
+def _count_all(waiting: Sequence[tuple[list[_Tally], Frame, list[Rule]]]) -> None:
+    failing = judge_frames([(frame, rules) for _, frame, rules in waiting])
+    for (tallies, frame, rules), found in zip(waiting, failing, strict=True):
+        _count(tallies, frame, rules, found)
+
+
+def _other_verdicts(
+    scope: TenantScope,
+    entity: str,
+    tallies: Sequence[_Tally],
+    options: Options,
+    version: str,
+    run_id: str,
+    today: date,
+) -> list[Verdict]:
+    """Volume of every window where the entity has one, drift of the newest window."""
+    found: list[Verdict] = []
     if entity in HAVE_VOLUME:
-        found += volume_verdicts(
+        found = volume_verdicts(
             scope,
             entity,
             [tally.window for tally in tallies],
-            chosen,
+            options,
             today=today,
             rules_version=version,
             highest_raw_ids={tally.window.start: tally.highest_raw_id for tally in tallies},
         )
-    found.append(
-        drift_verdict(
-            scope,
-            entity,
-            tallies[-1].window,
-            highest_raw_id=tallies[-1].highest_raw_id,
-            rules_version=version,
-            run_id=run_id,
-        )
+    newest = tallies[-1]
+    drift = drift_verdict(
+        scope,
+        entity,
+        newest.window,
+        highest_raw_id=newest.highest_raw_id,
+        rules_version=version,
+        run_id=run_id,
     )
-    write_verdicts(scope, found, run_id)
-    settle_window_holds(scope, entity, today)
-    return found
+    return [*found, drift]
 
 
 def _subjects(entity: str) -> list[str]:
@@ -149,12 +206,17 @@ def _at(tallies: Sequence[_Tally], day: date) -> _Tally:
     return tallies[bisect_right(tallies, day, key=lambda tally: tally.window.start) - 1]
 
 
-def _count(tallies: Sequence[_Tally], frame: Frame, rules: Sequence[Rule]) -> None:
+def _count(
+    tallies: Sequence[_Tally],
+    frame: Frame,
+    rules: Sequence[Rule],
+    failing: Mapping[str, list[int]],
+) -> None:
     """Add a frame's failures to the windows they belong to."""
     days: list[date] = frame["day"].tolist()
     keys = list(zip(frame["connection_id"], frame["source_id"], strict=True))
     by_name = {rule.name: rule for rule in rules}
-    for name, positions in judge_rows(frame, rules).items():
+    for name, positions in failing.items():
         rule = by_name[name]
         check = SET_RULES if rule.level == "set" else ROW_RULES
         for position in positions:

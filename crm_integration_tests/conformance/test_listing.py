@@ -71,7 +71,7 @@ def test_each_day_brings_its_own(furnished: Furnished, object_type: str) -> None
         found = numbers(store.listed(object_type, one_day(day)).objects)
         assert found >= within(times, one_day(day)), f"{day} lacks some"
         if object_type not in store.connector.manifest.swept:
-            near = Window(day - A_DAY, day + 2 * A_DAY)
+            near = Window(day - 2 * A_DAY, day + 3 * A_DAY)
             assert found & times.keys() <= within(times, near), f"{day} holds others' days"
 
 

@@ -350,10 +350,10 @@ def test_counts_are_saved_every_fifty_payloads_and_what_is_new_at_once(
         _known(scope)
         watch = _watch(scope)
         watch.look(add_raw(scope, DAY), _order())
-        settle(scope, watch)
+        settle(scope, watch, done=False)
         assert _stored(scope, "$").holders == 60
         watch.look(add_raw(scope, DAY), _order(gift=1))
-        settle(scope, watch)
+        settle(scope, watch, done=False)
         assert _stored(scope, "gift") is not None
         assert _stored(scope, "$").holders == 62
 

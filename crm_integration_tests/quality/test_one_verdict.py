@@ -21,7 +21,7 @@ from crm_integration.canonical.carts import Cart
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.orders import Order
-from crm_integration.quality.expectations import grouped, validate
+from crm_integration.quality.expectations import grouped, judge_frames, validate
 from crm_integration.quality.holds import HELD_OBJECT
 from crm_integration.quality.row_checks import THE_ROW, compile_row_checks
 from crm_integration.quality.rules import LINES_OF, RULES, rules_for
@@ -199,7 +199,7 @@ def test_results_of_a_suite_hold_positions_and_never_a_value(
     """A failed check printed the customers' addresses into the event log."""
     objects = [MAKE[entity](), MAKE[entity](**changes)]
     judged = [one for one in rules_for({}) if one.name == rule]
-    results = validate(_frame(objects), grouped(judged))
+    results = validate([_frame(objects)], grouped([judged]))
     assert [one["unexpected_index_list"] for one in results] == [[1]]
     told = orjson.dumps(results, default=str).decode()
     assert secret not in told
@@ -211,6 +211,14 @@ def test_a_frame_without_a_column_that_a_rule_reads_is_refused() -> None:
     frame = _frame([order()]).drop(columns=["total_minor"])
     with pytest.raises(ValueError, match="order.total: the frame has no column"):
         judge_frame("order", frame, OPTIONS)
+
+
+def test_frames_of_several_entities_are_judged_together_as_they_are_apart() -> None:
+    """All entities of a run share one suite: a failure of one must not be booked on another."""
+    frames = {entity: _frame(_corpus(entity)) for entity in MAKE}
+    rules = {e: [one for one in rules_for(OPTIONS) if one.entity == e] for e in MAKE}
+    together = judge_frames([(frames[entity], rules[entity]) for entity in MAKE])
+    assert together == [judge_frame(entity, frames[entity], OPTIONS) for entity in MAKE]
 
 
 def test_an_empty_frame_passes_every_rule() -> None:

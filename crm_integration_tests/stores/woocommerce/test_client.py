@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crm_integration.errors import BadInput, MissingScope, NeedsReconnect, Permanent, Transient
+from crm_integration.errors import MissingScope, NeedsReconnect, Permanent, Transient
 from crm_integration.stores._contract import Gone, SourceObject
 from crm_integration.stores.woocommerce import extract
 from crm_integration.stores.woocommerce.client import Client
@@ -28,7 +28,6 @@ from crm_integration_tests.stores.woocommerce.shops import (
     access,
     gmt,
     opened,
-    served,
 )
 
 
@@ -98,11 +97,6 @@ def test_over_https_the_key_travels_as_basic_auth_and_in_no_address() -> None:
     assert request.url.query == b"per_page=1"
 
 
-def test_plain_http_off_loopback_is_refused_before_any_call() -> None:
-    with pytest.raises(BadInput, match="use https"):
-        Client(access("http://shop.example.com"))
-
-
 def test_each_attempt_is_signed_with_a_nonce_of_its_own() -> None:
     """A shop remembers nonces: a repeated one turns a retry into a 401."""
     auth = OAuth1("k", "s")
@@ -133,11 +127,6 @@ def test_a_wrong_secret_and_a_wrong_key_are_told_apart() -> None:
     assert SECRET not in str(wrong_key.value)
 
 
-def test_a_missing_credential_is_named_before_any_call() -> None:
-    with pytest.raises(BadInput, match="consumer_secret"):
-        Client(access("http://127.0.0.1:1", secrets={"consumer_secret": ""}))
-
-
 def test_a_forbidden_read_names_the_permission() -> None:
     shop = Scripted(refusal(403, "woocommerce_rest_cannot_view"))
     with opened(shop.app) as client, pytest.raises(MissingScope) as error:
@@ -153,14 +142,6 @@ def test_a_refused_parameter_is_named_and_not_tried_again() -> None:
     with opened(shop.app) as client, pytest.raises(Permanent, match="modified_after"):
         client.get("orders")
     assert shop.calls == 1
-
-
-@pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_a_hiccup_is_tried_again(status: int) -> None:
-    shop = Scripted(Response("busy", status_code=status), OKAY)
-    with opened(shop.app) as client:
-        assert client.get("orders").content == b"[]"
-    assert shop.calls == 2
 
 
 def test_a_lasting_outage_ends_with_what_the_shop_asked_for() -> None:
@@ -198,13 +179,6 @@ def test_the_host_in_link_headers_is_never_called() -> None:
         assert "elsewhere.invalid" in first.headers["link"]
         pages = list(extract.pages(client, "order", None, None))
     assert sum(len(page.objects) for page in pages) == 250
-
-
-def test_an_unreachable_shop_is_transient() -> None:
-    with served(OKAY) as url:
-        pass
-    with Client(access(url)) as client, pytest.raises(Transient, match="could not be reached"):
-        client.get("orders")
 
 
 def test_ids_a_list_leaves_out_are_read_one_by_one() -> None:

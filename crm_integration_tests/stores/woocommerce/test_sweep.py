@@ -32,19 +32,6 @@ def test_every_account_is_seen_once(count: int) -> None:
     assert sum(len(page.objects) for page in pages) == count
 
 
-@pytest.mark.parametrize("deleted", [[1], [5, 6, 7], list(range(1, 120)), [100, 101]])
-def test_a_deletion_in_mid_sweep_hides_no_other_account(deleted: list[int]) -> None:
-    """What is behind a deleted account moves up; the next offset would jump over it."""
-    shop = filled(350)
-    with opened(shop.app) as client:
-        pages = extract.pages(client, "customer", None, None)
-        seen = ids_of([next(pages)])
-        for number in deleted:
-            del shop.state.customers[number]
-        seen |= ids_of(list(pages))
-    assert seen >= set(range(1, 351)) - set(deleted)
-
-
 def test_an_account_that_appears_behind_the_sweep_is_fetched_at_the_end() -> None:
     """An import wrote a low id after the sweep had passed: only the closing pass can know."""
     shop = filled(250)
@@ -55,20 +42,6 @@ def test_an_account_that_appears_behind_the_sweep_is_fetched_at_the_end() -> Non
         shop.customer(7)
         late = [item for page in pages for item in page.objects if item.source_id == "7"]
     assert [json.loads(item.payload)["username"] for item in late] == ["invented-7"]
-
-
-@pytest.mark.parametrize("killed_after", [1, 2, 3])
-def test_a_killed_sweep_goes_on_in_another_process(killed_after: int) -> None:
-    """Nothing behind the checkpoint is lost, and what was seen is not fetched again."""
-    shop = filled(330)
-    with opened(shop.app) as client:
-        pages = extract.pages(client, "customer", None, None)
-        before = [next(pages) for _ in range(killed_after)]
-        del shop.state.customers[2]
-    with opened(shop.app) as another:
-        after = list(extract.pages(another, "customer", None, before[-1].checkpoint))
-    assert ids_of(before) | ids_of(after) == set(range(1, 331))
-    assert not ids_of(before) & ids_of(after)
 
 
 def test_accounts_of_every_role_are_asked_for() -> None:

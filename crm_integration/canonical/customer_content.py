@@ -53,16 +53,26 @@ class Content:
         return self.leader.source_id if self.leader.kind == "registered" else None
 
 
+Words = dict[str, Any]
+"""What one identity said, as it is sealed in its row."""
+
+
 def contents(
-    scope: TenantScope, customer_ids: Collection[UUID], stores: Sequence[str]
+    scope: TenantScope,
+    customer_ids: Collection[UUID],
+    stores: Sequence[str],
+    just_said: Mapping[UUID, Words],
 ) -> dict[UUID, Content]:
-    """The content of each of these customers that has an identity with words of its own."""
+    """The content of each of these customers that has an identity with words of its own.
+
+    `just_said` are the words of identities by their ids that need not be unsealed.
+    """
     said: dict[UUID, list[Row[Any]]] = defaultdict(list)
     order = {name: number for number, name in enumerate(stores)}
     for row in _leading(scope, customer_ids):
         said[row.customer_id].append(row)
     return {
-        customer_id: _merged(scope, sorted(rows, key=lambda row: _standing(row, order)))
+        customer_id: _merged(scope, sorted(rows, key=lambda row: _standing(row, order)), just_said)
         for customer_id, rows in said.items()
     }
 
@@ -121,9 +131,11 @@ def _standing(row: Row[Any], order: Mapping[str, int]) -> tuple[Any, ...]:
     )
 
 
-def _merged(scope: TenantScope, rows: Sequence[Row[Any]]) -> Content:
+def _merged(
+    scope: TenantScope, rows: Sequence[Row[Any]], just_said: Mapping[UUID, Words]
+) -> Content:
     """Field by field the first that says something; address blocks as a whole."""
-    said = [_opened(scope, row) for row in rows]
+    said = [just_said.get(row.identity_id) or _opened(scope, row) for row in rows]
     gave = {0}
     fields = {name: _first(said, name, gave) or "" for name in _FIELDS}
     email = _first(said, "email", gave)
@@ -146,11 +158,11 @@ def _merged(scope: TenantScope, rows: Sequence[Row[Any]]) -> Content:
     return replace(content, digest=_digest(scope, content))
 
 
-def _opened(scope: TenantScope, row: Row[Any]) -> dict[str, Any]:
+def _opened(scope: TenantScope, row: Row[Any]) -> Words:
     return open_fields(scope, "customer_identities", str(row.identity_id), row.sealed)
 
 
-def _first(said: Sequence[dict[str, Any]], name: str, gave: set[int]) -> Any:
+def _first(said: Sequence[Words], name: str, gave: set[int]) -> Any:
     for number, one in enumerate(said):
         if one[name]:
             gave.add(number)
@@ -158,7 +170,7 @@ def _first(said: Sequence[dict[str, Any]], name: str, gave: set[int]) -> Any:
     return None
 
 
-def _block(said: Sequence[dict[str, Any]], kind: str, gave: set[int]) -> dict[str, Any] | None:
+def _block(said: Sequence[Words], kind: str, gave: set[int]) -> dict[str, Any] | None:
     for number, one in enumerate(said):
         for address in one["addresses"]:
             if address["kind"] == kind:

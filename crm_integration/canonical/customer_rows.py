@@ -23,7 +23,7 @@ from crm_integration.canonical.identity import IdentityKey, own_id
 from crm_integration.canonical.identity_keys import nameless_holder
 from crm_integration.canonical.identity_resolution import EXTERNAL_ID
 from crm_integration.canonical.identity_rows import Resolution, resolve
-from crm_integration.canonical.identity_said import spoken, stored_identities
+from crm_integration.canonical.identity_said import said, stored_identities
 from crm_integration.canonical.not_keys import NotKeys
 from crm_integration.canonical.not_keys import not_keys as not_keys_of
 from crm_integration.canonical.sourced import Sourced, Stamp
@@ -59,11 +59,11 @@ def write_customers(
     domains of the merchant's that join nobody.
     """
     no = _no_keys(scope, not_keys) if batch else NotKeys()
-    said = [spoken(scope, sourced, no) for sourced in batch]
-    resolution = resolve(scope, said, stamp)
+    people = [said(scope, sourced, no) for sourced in batch]
+    resolution = resolve(scope, people, stamp, no)
     upserted = settle(scope, resolution, stamp, stores)
-    customer_of_raw = {one.sourced.raw_id: resolution.customers[one.key] for one in said}
-    news = {resolution.customers[one.key] for one in said if one.key not in resolution.older}
+    customer_of_raw = {one.sourced.raw_id: resolution.customers[one.key] for one in people}
+    news = {resolution.customers[one.key] for one in people if one.key not in resolution.older}
     older = {resolution.customers[key] for key in resolution.older}
     upserted.older |= older - news - upserted.changed - upserted.same
     return CustomersWritten(upserted, customer_of_raw, frozenset(resolution.regrouped()))
@@ -74,17 +74,18 @@ def settle(
 ) -> Upserted:
     """What follows a resolution: orders go along, rows are computed afresh."""
     follow(scope, resolution)
-    return recompute_customers(scope, resolution.touched, stamp, stores)
+    if not resolution.touched:
+        return Upserted()
+    return write_contents(
+        scope, contents(scope, resolution.touched, stores, resolution.words), stamp
+    )
 
 
 def recompute_customers(
     scope: TenantScope, customer_ids: Collection[UUID], stamp: Stamp, stores: Sequence[str] = ()
 ) -> Upserted:
     """Compute the rows of these customers from their identities, and write those that differ."""
-    if not customer_ids:
-        return Upserted()
-    found = contents(scope, customer_ids, stores)
-    return write_contents(scope, found, stamp)
+    return settle(scope, Resolution(touched=set(customer_ids)), stamp, stores)
 
 
 def name_customers(

@@ -29,7 +29,7 @@ def merges(scope: TenantScope, *, limit: int = 100) -> list[dict[str, Any]]:
         .order_by(table.c.merge_id.desc())
         .limit(limit)
     )
-    return [dict(row) for row in rows.mappings()]
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def suggestions(
@@ -57,4 +57,4 @@ def suggestions(
         .order_by(table.c.score.desc(), table.c.suggestion_id)
         .limit(limit)
     )
-    return [dict(row) for row in rows.mappings()]
+    return [dict(zip(names, row, strict=True)) for row in rows]

@@ -112,8 +112,8 @@ def neighbourhood(
     seen = _Frontier()
     while ahead := ahead.without(seen):
         seen.add(ahead)
-        _drop_crowded(scope, asked, ahead, holders, found.no_keys)
-        ahead = _read(scope, asked, ahead, found)
+        staged = _without_crowded(scope, asked, ahead, holders, found.no_keys)
+        ahead = _read(scope, asked, staged, found) if ahead else _Frontier()
     return found
 
 
@@ -204,25 +204,33 @@ def _holders(personas: Iterable[Persona], nameless: bytes) -> dict[bytes, set[by
     return found
 
 
-def _drop_crowded(
+def _without_crowded(
     scope: TenantScope,
     asked: Table,
     ahead: _Frontier,
     incoming: Mapping[bytes, set[bytes]],
     no_keys: set[bytes],
-) -> None:
-    """Note the keys that too many hold; those that did without the incoming lead nowhere."""
+) -> Table:
+    """Note the keys that too many hold; those that did without the incoming lead nowhere.
+
+    Returns the frontier that is left, staged.
+    """
     staged = _staged(scope, ahead)
+    if not ahead.email_key and not ahead.place_key:
+        return staged
     counted = union_all(*(_few_holders(scope, asked, staged, name) for name in _KEYS))
     there: dict[bytes, set[bytes]] = defaultdict(set)
     for row in scope.connection.execute(counted):
         there[row[0]].add(row[1])
+    crowded = False
     for keys in (ahead.email_key, ahead.place_key):
         for key in list(keys):
             if len(there[key] | incoming.get(key, set())) > MAX_HOLDERS:
                 no_keys.add(key)
             if len(there[key]) > MAX_HOLDERS:
                 keys.discard(key)
+                crowded = True
+    return _staged(scope, ahead) if crowded else staged
 
 
 def _few_holders(scope: TenantScope, asked: Table, staged: Table, name: str) -> Select[Any, Any]:
@@ -252,12 +260,9 @@ def _settled(scope: TenantScope, asked: Table) -> ColumnElement[bool]:
     )
 
 
-def _read(scope: TenantScope, asked: Table, ahead: _Frontier, found: Neighbourhood) -> _Frontier:
+def _read(scope: TenantScope, asked: Table, staged: Table, found: Neighbourhood) -> _Frontier:
     """Add the personas that the frontier leads to; returns where those lead."""
     further = _Frontier()
-    if not ahead:
-        return further
-    staged = _staged(scope, ahead)
     table = customer_identities
     reached = union(
         *(

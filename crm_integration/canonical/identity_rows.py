@@ -31,16 +31,18 @@ from crm_integration.canonical.identity_resolution import (
     place,
 )
 from crm_integration.canonical.identity_said import (
+    Said,
     Spoken,
     differs,
     is_older,
     is_rekeyed,
     row_of,
-    said_digest,
+    spoken,
     stored_identities,
     write_identities,
 )
 from crm_integration.canonical.names import PersonName, person_name
+from crm_integration.canonical.not_keys import NotKeys
 from crm_integration.canonical.sourced import Stamp
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.canonical import customer_identities
@@ -60,8 +62,8 @@ class Moved:
 class Resolution:
     """Where every identity belongs, and what changed with that.
 
-    `touched` are customers whose content is to be computed anew; `older` are identities of which
-    a newer version was known already.
+    `touched` are customers whose content is to be computed anew; `words` what was just said, by
+    the identity's id; `older` are identities of which a newer version was known already.
     """
 
     customers: dict[IdentityKey, UUID] = field(default_factory=lambda: dict[IdentityKey, UUID]())
@@ -71,6 +73,7 @@ class Resolution:
         default_factory=lambda: list[tuple[UUID, UUID, Link]]()
     )
     touched: set[UUID] = field(default_factory=lambda: set[UUID]())
+    words: dict[UUID, dict[str, Any]] = field(default_factory=lambda: dict[UUID, dict[str, Any]]())
     older: set[IdentityKey] = field(default_factory=lambda: set[IdentityKey]())
 
     def regrouped(self) -> set[UUID]:
@@ -78,11 +81,11 @@ class Resolution:
         return {one for moved in self.moved for one in (moved.old, moved.new)}
 
 
-def resolve(scope: TenantScope, said: Iterable[Spoken], stamp: Stamp) -> Resolution:
+def resolve(scope: TenantScope, many: Iterable[Said], stamp: Stamp, no: NotKeys) -> Resolution:
     """Keep what these identities say, and bring them and all they are connected with to their
     customers."""
-    newest: dict[IdentityKey, Spoken] = {}
-    for one in said:
+    newest: dict[IdentityKey, Said] = {}
+    for one in many:
         if one.key not in newest or one.version() >= newest[one.key].version():
             newest[one.key] = one
     if not newest:
@@ -90,7 +93,12 @@ def resolve(scope: TenantScope, said: Iterable[Spoken], stamp: Stamp) -> Resolut
     stored = stored_identities(scope, newest)
     resolution = Resolution(customers={key: row.customer_id for key, row in stored.items()})
     resolution.older = {key for key, one in newest.items() if is_older(one, stored.get(key))}
-    fresh = [one for key, one in newest.items() if key not in resolution.older]
+    fresh = [
+        spoken(scope, one, stored.get(key), no)
+        for key, one in newest.items()
+        if key not in resolution.older
+    ]
+    resolution.words = {one.identity_id: one.personal for one in fresh}
     rekeyed = [one for one in fresh if is_rekeyed(one, stored.get(one.key))]
     regrouped = _regroup(scope, rekeyed, stored, (), resolution)
     _keep(scope, fresh, stored, regrouped, stamp, resolution)
@@ -229,9 +237,8 @@ def _keep(
         home = placement.homes.get(persona) or resolution.customers[one.key]
         rule = placement.rules.get(persona) or (before.rule if before is not None else "")
         resolution.customers[one.key] = home
-        content = said_digest(scope, one)
-        if before is None or differs(one, before, home, rule, content, stamp):
-            rows.append(row_of(scope, one, home, rule, content, stamp))
+        if before is None or differs(one, before, home, rule, stamp):
+            rows.append(row_of(scope, one, home, rule, stamp))
             resolution.touched.add(home)
     if rows:
         write_identities(scope, rows)

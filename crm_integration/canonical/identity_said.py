@@ -38,13 +38,14 @@ _SPOKEN = (
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """What one identity says, with its match keys."""
+class Said:
+    """What one identity says: `personal` is what is sealed, `content` the digest of all."""
 
     key: IdentityKey
     identity_id: UUID
-    keys: Keys
     sourced: Sourced[Customer]
+    personal: dict[str, Any]
+    content: bytes
 
     def version(self) -> tuple[Any, ...]:
         """Its place in the order of versions."""
@@ -52,11 +53,35 @@ class Spoken:
         return one.item.source_time, one.observation, one.raw_id
 
 
-def spoken(scope: TenantScope, sourced: Sourced[Customer], no: NotKeys) -> Spoken:
-    """An identity with the keys that its words give."""
+@dataclass(frozen=True)
+class Spoken(Said):
+    """What one identity says, with its match keys."""
+
+    keys: Keys
+
+
+def said(scope: TenantScope, sourced: Sourced[Customer], no: NotKeys) -> Said:
+    """What a store object says; its keys are made only where it says something new."""
     item = sourced.item
     key = IdentityKey(sourced.connection_id, item.kind.value, item.source_id)
-    return Spoken(key, own_id(scope, key), keys_of(scope, key, item, no), sourced)
+    personal = _personal(item)
+    parts = [no.version, item.kind.value, list(personal.values()), item.email_verified,
+             item.registered_at, item.flags]  # fmt: skip
+    content = content_digest(scope, "identity", parts)
+    return Said(key, own_id(scope, key), sourced, personal, content)
+
+
+def spoken(scope: TenantScope, one: Said, row: Row[Any] | None, no: NotKeys) -> Spoken:
+    """With the keys that its words give; the same words give the same keys."""
+    if (
+        row is not None
+        and row.content_digest == one.content
+        and row.schema_version == CUSTOMER_SCHEMA
+    ):
+        keys = Keys(row.persona_key, row.email_key, row.place_key, row.holder_key, row.email_is_key)
+    else:
+        keys = keys_of(scope, one.key, one.sourced.item, no)
+    return Spoken(one.key, one.identity_id, one.sourced, one.personal, one.content, keys)
 
 
 def stored_identities(
@@ -80,7 +105,7 @@ def stored_identities(
     return {IdentityKey(row.connection_id, row.kind, row.source_id): row for row in rows}
 
 
-def is_older(one: Spoken, row: Row[Any] | None) -> bool:
+def is_older(one: Said, row: Row[Any] | None) -> bool:
     if row is None or not row.known:
         return False
     return one.version() < (row.source_time, row.observation, row.raw_id)
@@ -95,11 +120,10 @@ def is_rekeyed(one: Spoken, row: Row[Any] | None) -> bool:
     return said != (row.persona_key, row.email_key, row.place_key, row.holder_key)
 
 
-def differs(
-    one: Spoken, row: Row[Any], home: UUID, rule: str, content: bytes, stamp: Stamp
-) -> bool:
+def differs(one: Spoken, row: Row[Any], home: UUID, rule: str, stamp: Stamp) -> bool:
+    """True when the row would not be the same again."""
     sourced, keys = one.sourced, one.keys
-    now = (home, rule, content, sourced.raw_id, sourced.item.source_time, sourced.observation)
+    now = (home, rule, one.content, sourced.raw_id, sourced.item.source_time, sourced.observation)
     judged = (keys.persona, keys.email_is_key, stamp.rules_version, CUSTOMER_SCHEMA)
     return (*now, *judged) != (
         row.customer_id, row.rule, row.content_digest, row.raw_id, row.source_time,
@@ -107,25 +131,16 @@ def differs(
     )  # fmt: skip
 
 
-def said_digest(scope: TenantScope, one: Spoken) -> bytes:
-    item = one.sourced.item
-    parts = [item.kind.value, item.email, item.email_verified, item.first_name, item.last_name,
-             item.company, item.phone, item.registered_at, item.flags,
-             [address.model_dump() for address in item.addresses]]  # fmt: skip
-    return content_digest(scope, "identity", parts)
-
-
-def row_of(
-    scope: TenantScope, one: Spoken, home: UUID, rule: str, content: bytes, stamp: Stamp
-) -> tuple[Any, ...]:
+def row_of(scope: TenantScope, one: Spoken, home: UUID, rule: str, stamp: Stamp) -> tuple[Any, ...]:
+    """Values of tenant, key and `_SPOKEN`."""
     item, keys = one.sourced.item, one.keys
     trusted = item.kind is CustomerKind.registered and item.email_verified is not False
     return (
         scope.tenant, one.key.connection_id, one.key.kind, one.key.source_id,
         one.identity_id, home, keys.persona, keys.email, keys.place, keys.holder,
         keys.email_is_key, rule, True, trusted, item.registered_at, item.email_verified,
-        seal_fields(scope, "customer_identities", str(one.identity_id), _personal(item)),
-        item.source_time, one.sourced.observation, one.sourced.raw_id, content, CUSTOMER_SCHEMA,
+        seal_fields(scope, "customer_identities", str(one.identity_id), one.personal),
+        item.source_time, one.sourced.observation, one.sourced.raw_id, one.content, CUSTOMER_SCHEMA,
         stamp.rules_version, list(item.flags), stamp.run_id,
     )  # fmt: skip
 

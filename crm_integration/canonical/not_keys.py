@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
+
+NOT_KEYS_VERSION = 1
+"""As in `not_keys.yaml`; raise both with every change."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,12 @@ class NotKeys:
     hosts: frozenset[str] = frozenset()
     addresses: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
+
+    @cached_property
+    def version(self) -> str:
+        """Differs when an address may be judged otherwise than before."""
+        listed = (sorted(self.hosts), sorted(self.addresses), sorted(self.domains))
+        return f"{NOT_KEYS_VERSION} {listed}"
 
     def covers(self, email: str) -> bool:
         """True for a normalised address that is no key."""

@@ -59,7 +59,7 @@ def split(
 ) -> None:
     """Undo one merge: who came by it is a customer of their own again, and stays one (audited)."""
     opened = house()
-    stores = tenant_config(opened.mappings, tenant).stores
+    stores = tenant_config(opened.mappings, tenant, crm=None).stores
     with opened.engines.tenancy.scope(tenant) as scope:
         moved = take_back(scope, merge_id, actor=actor(), reason=reason, stores=stores)
     print(f"{tenant}: merge {merge_id} is undone; the next run writes {len(moved)} customers")
@@ -69,7 +69,7 @@ def split(
 def merge(tenant: Tenant, suggestion_id: Suggestion) -> None:
     """Accept a suggestion: the two are one customer from now on (audited)."""
     opened = house()
-    stores = tenant_config(opened.mappings, tenant).stores
+    stores = tenant_config(opened.mappings, tenant, crm=None).stores
     with opened.engines.tenancy.scope(tenant) as scope:
         accept(scope, suggestion_id, actor=actor(), stores=stores)
     print(f"{tenant}: suggestion {suggestion_id} is accepted; the next run writes one customer")

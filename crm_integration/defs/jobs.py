@@ -41,7 +41,7 @@ send_to_crm = define_asset_job(
 
 sweep_abandoned_carts = define_asset_job(
     "sweep_abandoned_carts",
-    selection=AssetSelection.keys([canonical.GROUP, "carts"], [crm_sync.GROUP, "carts"]),
+    selection=AssetSelection.assets([canonical.GROUP, "carts"], [crm_sync.GROUP, "carts"]),
     description=(
         "Find carts that nobody touched for a while and whose owner has not ordered since, and "
         "tell the CRM. The store is not asked."

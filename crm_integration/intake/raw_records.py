@@ -1,7 +1,7 @@
 """Raw records: what a store said about one object at one time, kept before anything reads it.
 
 Prevents the loss that no replay can mend: nothing is transformed before it is kept. Bytes are
-sealed as they came; only a repeat of the object's latest raw record (same source version, same
+sealed as they came (of what is too large only size and digest are kept, see limits.py); only a repeat of the object's latest raw record (same source version, same
 bytes) is not kept again but counted, so that A, B, A ends at A.
 """
 
@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from sqlalchemy import case, func, insert, lateral, literal, or_, select, true, update
 
+from crm_integration.intake.limits import TOO_LARGE, admitted
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.stores._contract import SourceObject
@@ -106,15 +107,15 @@ def keep(
 
     `shape` is the form of the payloads that name none of their own (the manifest's).
     """
-    batch = list(objects)
+    batch = [admitted(source, scope.keys) for source in objects]
     if not batch:
         return Kept()
     now: datetime = scope.connection.execute(select(func.clock_timestamp())).scalar_one()
-    latest = _latest_of(scope, connection_id, batch)
+    latest = _latest_of(scope, connection_id, [source for source, _ in batch])
     days = _Days(started_on(scope), now)
     sorted_ = _Sorted()
-    for source in batch:
-        _sort(scope, source, source.shape or shape, observation, latest, days, sorted_)
+    for source, marks in batch:
+        _sort(scope, source, marks, source.shape or shape, observation, latest, days, sorted_)
     _insert(scope, connection_id, sorted_.fresh, observation, run_id)
     _count_again(scope, sorted_.again)
     return Kept(len(sorted_.fresh), len(sorted_.again), tuple(sorted_.doubtful))
@@ -146,6 +147,7 @@ class _Days:
 def _sort(
     scope: TenantScope,
     source: SourceObject,
+    marks: list[str],
     shape: str,
     observation: Observation,
     latest: dict[tuple[str, str], _Latest],
@@ -164,10 +166,11 @@ def _sort(
             return
     if before is not None and before.contradicts(when, shape, observation):
         into.doubtful.append(key)
-    flags = ["time_in_future"] if future else []
+    flags = [*marks, "time_in_future"] if future else marks
     latest[key] = _Latest(0, when, observation, digest, flags, shape)
     uid = uuid4()
-    sealed = scope.keys.seal(_TABLE, str(uid), source.payload)
+    payload = b"" if TOO_LARGE in marks else source.payload
+    sealed = scope.keys.seal(_TABLE, str(uid), payload)
     into.fresh.append(
         (uid, *key, source.parent_id, when, days.of(when), digest, sealed, shape, flags)
     )

@@ -68,9 +68,9 @@ class _Tally:
 def judge_frame(entity: str, frame: Frame, options: Mapping[str, Scalar]) -> dict[str, list[int]]:
     """Positions of the rows of a frame that fail, by rule name, [] where all pass.
 
-    `entity` is an entity or has its lines (`order_line`, `cart_line`); the frame has a column for each field the
-    rules name (`frames.py` lists them). Set rules without their columns raise ValueError, as
-    any missing column does. Raises BadInput for a wrong option.
+    `entity` is an entity or its lines (`order_line`, `cart_line`); the frame has a column for
+    each field the rules name (`judged_rows.py` lists them). Set rules without their columns
+    raise ValueError, as any missing column does. Raises BadInput for a wrong option.
     """
     return judge_rows(frame, [rule for rule in rules_for(options) if rule.entity == entity])
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, cast
 
-from crm_integration.stores._contract import JsonObject
+from crm_integration.stores._contract import JsonObject, Unreadable
 
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
 
@@ -42,6 +42,14 @@ def whole(body: bytes) -> JsonObject:
     return cast(JsonObject, value)
 
 
+def delivered(body: bytes) -> JsonObject:
+    """The one object of a webhook's body. Raises Unreadable `not_json`."""
+    try:
+        return whole(body)
+    except NotSplittable as error:
+        raise Unreadable("not_json", field="", fix="expected one JSON object") from error
+
+
 def cut_value(body: bytes, path: Sequence[str]) -> tuple[Any, bytes]:
     """The value below the keys of `path`, decoded, with its own bytes. Raises NotSplittable."""
     text = body.decode("utf-8", "surrogateescape")
@@ -58,7 +66,7 @@ def cut_elements(body: bytes, path: Sequence[str]) -> Iterator[tuple[Any, bytes]
     text = body.decode("utf-8", "surrogateescape")
     at = _descend(text, path)
     if text[at : at + 1] != "[":
-        raise NotSplittable("not_a_list")
+        raise NotSplittable(_why_no_list(text, at, alone=not path))
     at = _skip(text, at + 1)
     if text[at : at + 1] == "]":
         return
@@ -69,6 +77,12 @@ def cut_elements(body: bytes, path: Sequence[str]) -> Iterator[tuple[Any, bytes]
         if text[at : at + 1] == "]":
             return
         at = _behind(text, at, ",")
+
+
+def _why_no_list(text: str, at: int, *, alone: bool) -> str:
+    """What stands in the list's place: another value, or no JSON; `alone` ends the text with it."""
+    _, end = _decode(text, at)
+    return "not_json" if alone and _skip(text, end) != len(text) else "not_a_list"
 
 
 def _descend(text: str, path: Sequence[str]) -> int:

@@ -7,24 +7,21 @@ marked.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, tzinfo
 from typing import Any, cast
 
 from pydantic import ValidationError
 
+from crm_integration.canonical.countries import country_code
 from crm_integration.canonical.model import StoreObject
-from crm_integration.canonical.money import minor_digits, to_minor
 from crm_integration.stores._contract import JsonObject, Unreadable
 
 TEXT_REPAIRED = "text_repaired"
-_FIRST_YEAR = 1900
+COUNTRY_UNKNOWN = "country_unknown"
+FIRST_YEAR = 1900
 """Earlier years are the empty dates of old databases, never a change in a web shop."""
-_LARGEST_COUNT = 2**31 - 1
-_LARGEST_MINOR = 2**63 - 1
-"""What the database's columns hold: one absurd number must not stop a whole batch."""
-_DIGITS = 30
+_ZONED = "a time like 2026-01-31T12:00:00Z"
 
 
 class Reading:
@@ -51,6 +48,19 @@ class Reading:
         if value.isascii() and "\0" not in value:
             return value
         return self._repaired(value)
+
+    def address(self, kind: str, said: Mapping[str, str], *countries: str) -> dict[str, Any] | None:
+        """`said` as values of an Address, with the first of the `countries` that is one.
+
+        A country nobody knows is left out and marked: it costs the country, not the address.
+        None for an address that holds nothing.
+        """
+        code = next((known for one in countries if one and (known := country_code(one))), None)
+        if code is None and any(countries):
+            self.flag(COUNTRY_UNKNOWN)
+        if code is None and not any(value.strip() for value in said.values()):
+            return None
+        return {"kind": kind, "country": code, **said}
 
     def _repaired(self, value: str) -> str:
         repaired = value.replace("\0", "")
@@ -88,78 +98,51 @@ def rows(holder: JsonObject, name: str, path: str = "") -> list[JsonObject]:
     return cast(list[JsonObject], found)
 
 
-def zoned_utc(value: Any) -> datetime | None:
-    """An ISO time that states its zone, in UTC; None for everything else."""
+def required_id(found: str | None, path: str, expected: str) -> str:
+    """An id that was read. Raises Unreadable `no_id`: what has none would be everybody's."""
+    if found is None:
+        raise Unreadable("no_id", field=path, fix=f"expected {expected}")
+    return found
+
+
+def utc(value: Any, *, unzoned: tzinfo | None = None) -> datetime | None:
+    """An ISO time in UTC, one that states no zone in that of `unzoned`; None for everything else,
+    and for a time without a zone where `unzoned` is None."""
     if not isinstance(value, str):
         return None
     try:
         moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
+        zone = moment.tzinfo or unzoned
+        if zone is None:
             return None
-        moment = moment.astimezone(UTC)
+        moment = moment.replace(tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return moment if moment.year >= _FIRST_YEAR else None
+    return moment if moment.year >= FIRST_YEAR else None
+
+
+def first_moment(found: Iterable[datetime | None], path: str, expected: str) -> datetime:
+    """The first time that is there. Raises Unreadable `no_time`: a version without a time could
+    replace a newer one."""
+    for moment in found:
+        if moment is not None:
+            return moment
+    raise Unreadable("no_time", field=path, fix=f"expected {expected}")
 
 
 def moment(holder: JsonObject, *names: str, path: str = "") -> datetime:
     """The first of the times that is there, in UTC. Raises Unreadable `no_time`, `bad_time`."""
-    for name in names:
-        found = optional_moment(holder, name, path)
-        if found is not None:
-            return found
-    raise Unreadable(
-        "no_time", field=f"{path}{names[0]}", fix="expected a time like 2026-01-31T12:00:00Z"
-    )
+    found = (optional_moment(holder, name, path) for name in names)
+    return first_moment(found, f"{path}{names[0]}", _ZONED)
 
 
 def optional_moment(holder: JsonObject, name: str, path: str = "") -> datetime | None:
     """A time, None for null. Raises Unreadable `bad_time` for one without a zone and for others."""
     value = holder.get(name)
-    found = zoned_utc(value)
+    found = utc(value)
     if value is not None and found is None:
-        raise Unreadable(
-            "bad_time", field=f"{path}{name}", fix="expected a time like 2026-01-31T12:00:00Z"
-        )
+        raise Unreadable("bad_time", field=f"{path}{name}", fix=f"expected {_ZONED}")
     return found
-
-
-def known_currency(value: Any, path: str = "currency") -> str:
-    """An ISO 4217 code that exists. Raises Unreadable `unknown_currency`."""
-    code = value.strip().upper() if isinstance(value, str) else ""
-    try:
-        minor_digits(code)
-    except ValueError as error:
-        raise Unreadable(
-            "unknown_currency", field=path, fix="expected an ISO 4217 code like EUR"
-        ) from error
-    return code
-
-
-def money(value: Any, currency: str, path: str) -> int:
-    """A decimal text in minor units. Raises Unreadable `not_money`, for a JSON float too."""
-    found = _to_minor(value, currency) if isinstance(value, str) else None
-    if found is None:
-        raise Unreadable("not_money", field=path, fix='expected a decimal text such as "12.50"')
-    return found
-
-
-def decimal(value: Any, path: str) -> Decimal:
-    """A decimal text as the store gave it. Raises Unreadable `not_a_number`."""
-    found = _to_decimal(value) if isinstance(value, str) else None
-    if found is None:
-        raise Unreadable("not_a_number", field=path, fix='expected a text such as "17.995"')
-    return found
-
-
-def whole_number(holder: JsonObject, name: str, path: str = "") -> int:
-    """An integer of JSON. Raises Unreadable `not_a_number`, `out_of_range`."""
-    value = holder.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise Unreadable("not_a_number", field=f"{path}{name}", fix="expected a whole number")
-    if abs(value) > _LARGEST_COUNT:
-        raise Unreadable("out_of_range", field=f"{path}{name}", fix="expected a smaller number")
-    return value
 
 
 def checked(model: type[StoreObject], values: dict[str, Any]) -> StoreObject:
@@ -177,22 +160,3 @@ def checked(model: type[StoreObject], values: dict[str, Any]) -> StoreObject:
 def wrong_type(path: str, expected: str) -> Unreadable:
     """The refusal of a value of another JSON type."""
     return Unreadable("wrong_type", field=path, fix=f"expected {expected}")
-
-
-@lru_cache(maxsize=65_536)
-def _to_minor(text: str, currency: str) -> int | None:
-    try:
-        found = to_minor(text, currency)
-    except (ValueError, InvalidOperation):
-        return None
-    return found if abs(found) <= _LARGEST_MINOR else None
-
-
-@lru_cache(maxsize=65_536)
-def _to_decimal(text: str) -> Decimal | None:
-    try:
-        found = Decimal(text)
-    except InvalidOperation:
-        return None
-    sane = found.is_finite() and abs(found.adjusted()) <= _DIGITS
-    return found if sane else None

@@ -121,7 +121,7 @@ def _derive_type(
                 limit=CHUNK,
             )
             derive_records(scope, derive, object_type, records, done, watch)
-            done.drift[object_type] = settle(scope, watch)
+            done.drift[object_type] = settle(scope, watch, done=len(records) < CHUNK)
         if on_chunk is not None:
             on_chunk(object_type, done.read)
         if len(records) < CHUNK:

@@ -222,16 +222,16 @@ class _Way:
         """Verdicts of every window, from suites made of the same rules; they open the holds."""
         if not self.selection.canonical:
             return
-        from crm_integration.quality.suites import judge_windows
+        from crm_integration.quality.suites import judge_entities
         from crm_integration.quality.verdicts import Window as Judged
 
         today: date = datetime.now(UTC).date()
         spans = [Judged(one.start, one.end) for one in self.windows]
-        for entity in sorted(self.selection.canonical):
-            with _JUDGING, self.house.engines.tenancy.scope(self.tenant) as scope:
-                self.report.verdicts += judge_windows(
-                    scope, entity, spans, self.config.rules, run_id=self.run_id, today=today
-                )
+        entities = sorted(self.selection.canonical)
+        with _JUDGING, self.house.engines.tenancy.scope(self.tenant) as scope:
+            self.report.verdicts += judge_entities(
+                scope, entities, spans, self.config.rules, run_id=self.run_id, today=today
+            )
 
     def _sync(self) -> None:
         ran = self.report.crm = sync_crm(

@@ -16,6 +16,7 @@ from crm_integration.canonical.milestones import milestones
 from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.sourced import Sourced, Stamp
 from crm_integration.canonical.versions import NoWayUp, upcast
+from crm_integration.intake.limits import refuse_marked
 from crm_integration.intake.payload import parsed
 from crm_integration.intake.raw_reading import RawRecord
 from crm_integration.quality.drift import Watch
@@ -99,6 +100,7 @@ def _objects(
     derive: Deriver, object_type: str, record: RawRecord, watch: Watch | None
 ) -> Iterator[StoreObject]:
     """What the connector makes of one record. Raises Unreadable."""
+    refuse_marked(record.flags)
     payload = parsed(record.payload)
     breach = watch.look(record.raw_id, payload, shape=record.shape) if watch else None
     if breach is not None:

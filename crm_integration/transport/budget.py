@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, text
 
 from crm_integration.errors import Transient
+from crm_integration.transport.retry import BUDGET, CLAIM_NEARLY_OVER
 
 LONGEST_WAIT = 20.0
 """Seconds a call may wait for its turn; a claim lives six times as long."""
@@ -73,7 +74,7 @@ class BudgetGate:
             if name in self.budgets:
                 self._book(name, self.budgets[name])
         if time.monotonic() > self.deadline:
-            raise Transient("not sent: the claim is nearly over", code="claim_nearly_over")
+            raise Transient("not sent: the claim is nearly over", code=CLAIM_NEARLY_OVER)
         self.calls += 1
 
     def _book(self, name: str, budget: CallBudget) -> None:
@@ -92,7 +93,7 @@ class BudgetGate:
             raise Transient(
                 f"the call budget of this {self.platform} account is used up",
                 retry_after=LONGEST_WAIT,
-                code="budget",
+                code=BUDGET,
             )
         if wait > 0:
             self.sleep(float(wait))

@@ -72,10 +72,14 @@ def _check_content(people: People, town: list[Seen]) -> None:
             assert row["first_name"] == names[row["store_customer_id"]].first_name
 
 
+_JOINS = st.permutations(range(5)).filter(lambda order: order[0] not in (1, 2))
+"""Paul comes to a customer who is there, so that there is a merge of his to undo."""
+
+
 @settings(
     max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(arrival=st.permutations(range(5)), later=st.permutations(range(3)))
+@given(arrival=_JOINS, later=st.permutations(range(3)))
 def test_who_was_put_apart_stays_apart_whatever_comes_later(
     people: People, arrival: list[int], later: list[int]
 ) -> None:
@@ -106,18 +110,13 @@ def test_who_was_put_apart_stays_apart_whatever_comes_later(
 
 
 def _split_off(people: People, source_id: str) -> None:
-    """Undo the merge that brought this identity's persona, or the one that brought the rest."""
+    """Undo the merge that brought this identity's persona."""
     found = people.tenant.rows(
-        "select m.merge_id, exists (select from customer_identities i where i.source_id = :s"
-        "   and i.persona_key = any (select j.persona_key from customer_identities j"
-        "   where j.identity_id = any (m.identities))) as mine,"
-        " cardinality(m.identities) as size from identity_merges m"
-        " join customer_identities w on w.customer_id = m.winner and w.source_id = :s"
-        " where m.undone_at is null",
+        "select m.merge_id from identity_merges m"
+        " join customer_identities j on j.identity_id = any (m.identities)"
+        " join customer_identities i on i.persona_key = j.persona_key"
+        " where i.source_id = :s and m.undone_at is null and m.winner = i.customer_id",
         s=source_id,
     )
-    mine = [row.merge_id for row in found if row.mine and row.size == 1]
-    chosen = mine or [row.merge_id for row in found if not row.mine]
     with people.tenant.scope() as scope:
-        for merge_id in chosen:
-            split(scope, merge_id, actor="test", reason="two people")
+        split(scope, found[0].merge_id, actor="test", reason="two people")

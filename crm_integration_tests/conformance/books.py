@@ -30,6 +30,8 @@ from crm_integration_tests.conformance.street import EmulatedStore
 NOON = int(datetime(2026, 10, 20, 12, tzinfo=UTC).timestamp())
 LATER = int(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp())
 """The shops' clock: after all that a book holds."""
+PARTS = frozenset({"refund", "shipment"})
+"""Object types that some APIs give order by order."""
 NAMES = (
     "Zoë Ångström-O’Neill", "山田 太郎", "Łukasz Żółć", "محمد بن عبد الله", "👩‍👩‍👧 Family",
     "Robert'); DROP TABLE orders;--", "Ñandú <b>&amp;</b>", "İstanbul ﬁne", "Z͑ͫ̓a̴l̷g̶o̵",

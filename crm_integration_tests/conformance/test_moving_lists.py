@@ -10,14 +10,14 @@ import pytest
 
 from crm_integration.errors import BadInput
 from crm_integration.stores._contract import Window
-from crm_integration_tests.conformance.books import NOON, plant, remove, touch
+from crm_integration_tests.conformance.books import NOON, PARTS, plant, remove, touch
 from crm_integration_tests.conformance.street import EmulatedStore, Listed
 from crm_integration_tests.conformance.truth import day_of, numbers, truth_of
 
 CROWD, TIED = 540, 270
 """Three pages of the largest page any of these APIs gives (250); the last 270 in one second."""
-PARTS, FEW = ("refund", "shipment"), 280
-"""Parts of orders, which some APIs give order by order: half as many."""
+FEW = 280
+"""Of parts, which cost a call each in some APIs."""
 FIRST_NEW = 10_000
 SINCE = Window(day_of(NOON), day_of(NOON + 86_400 * 2))
 """Short, as a poll asks for it: a connector may list long windows in another way."""

@@ -256,6 +256,8 @@ orders = tenant_table(
     Column("sealed", LargeBinary),
     *version_columns(),
 )
+# How many orders each day had.
+Index("ix_orders_placed", orders.c.tenant_id, orders.c.placed_at)
 Index("ix_orders_customer", orders.c.tenant_id, orders.c.customer_id)
 Index("ix_orders_source", orders.c.tenant_id, orders.c.connection_id, orders.c.source_id)
 

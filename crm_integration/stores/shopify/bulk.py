@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import Any, cast
 
-from crm_integration.errors import BadInput, Transient
+from crm_integration.errors import Transient
+from crm_integration.stores._checkpoint import place_in, values_in
 from crm_integration.stores._contract import Page, SourceObject, Unsplittable, Window
 from crm_integration.stores.shopify.bulk_file import Counted, Group, groups
 from crm_integration.stores.shopify.client import Client, lines
@@ -100,29 +100,16 @@ def _draft(group: Group) -> Draft:
 
 def is_bulk(resume: str) -> bool:
     """True for a checkpoint of this kind of listing. Raises BadInput for what is none at all."""
-    return "operation" in _decoded(resume)
+    return "operation" in values_in(resume)
 
 
 def _resumed(client: Client, resume: str | None) -> BulkPlace | None:
     """The place, if its operation can still be used; None to start anew."""
     if resume is None:
         return None
-    try:
-        place = BulkPlace(**_decoded(resume))
-    except TypeError as error:
-        raise BadInput("this checkpoint was not made by this listing: start it anew") from error
+    place = place_in(resume, BulkPlace)
     operation = look(client, place.operation)
     return place if operation is not None and operation.usable else None
-
-
-def _decoded(resume: str) -> dict[str, Any]:
-    try:
-        found: Any = json.loads(resume)
-    except ValueError as error:
-        raise BadInput("this checkpoint was not made by this listing: start it anew") from error
-    if not isinstance(found, dict):
-        raise BadInput("this checkpoint was not made by this listing: start it anew")
-    return cast(dict[str, Any], found)
 
 
 def _text(place: BulkPlace) -> str:

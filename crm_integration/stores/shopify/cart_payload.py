@@ -12,16 +12,9 @@ from typing import Any
 from crm_integration.canonical.carts import Cart
 from crm_integration.canonical.customers import Customer, CustomerKind
 from crm_integration.canonical.model import StoreObject
+from crm_integration.stores._amounts import known_currency, whole_number
 from crm_integration.stores._contract import JsonObject
-from crm_integration.stores._payload import (
-    Reading,
-    block,
-    checked,
-    known_currency,
-    moment,
-    optional_moment,
-    whole_number,
-)
+from crm_integration.stores._payload import Reading, block, checked, moment, optional_moment
 from crm_integration.stores.shopify.fields import (
     address,
     nested_rows,

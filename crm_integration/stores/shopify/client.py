@@ -6,21 +6,22 @@ being sent twice, and the access token from leaving for the host that keeps the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
-import stamina
 
 from crm_integration.errors import BadInput, Permanent, Transient
+from crm_integration.stores._client import StoreClient, secret
 from crm_integration.stores._contract import JsonObject, StoreAccess
 from crm_integration.stores._cutting import NotSplittable, whole
 from crm_integration.stores.shopify.answers import THROTTLED, read
 from crm_integration.stores.shopify.documents import API_VERSION, Document
-from crm_integration.stores.shopify.throttle import LONGEST_WAIT, Throttle
+from crm_integration.stores.shopify.throttle import Throttle
 from crm_integration.transport.http import http_client, retry_after, send
+from crm_integration.transport.retry import repeated
 
 _ATTEMPTS = 5
 PATH = f"admin/api/{API_VERSION}/graphql.json"
@@ -35,21 +36,16 @@ class Answer:
     data: JsonObject
 
 
-class Client:
-    """One shop. Usable as a context manager; not safe for use by two threads."""
+class Client(StoreClient):
+    """One shop."""
 
     def __init__(self, access: StoreAccess) -> None:
         """Raises BadInput for a missing token and for plain http off loopback."""
-        token = access.secrets.get("access_token", "")
-        if not token:
-            raise BadInput("the connection has no access_token: install the app in the shop")
-        self.settings: Mapping[str, Any] = access.settings
+        token = secret(access, "access_token", fix="install the app in the shop")
+        headers = {"X-Shopify-Access-Token": token, "Accept": "application/json"}
+        super().__init__(access, headers=headers)
         self.served_version = API_VERSION
         self.throttle = Throttle()
-        self._gate: Callable[[str], None] = access.gate
-        self._http = http_client(access.base_url)
-        self._http.headers["X-Shopify-Access-Token"] = token
-        self._http.headers["Accept"] = "application/json"
 
     @property
     def version_drifted(self) -> bool:
@@ -64,26 +60,12 @@ class Client:
         What is not `repeatable` (a mutation) is sent again only after a refusal that proves that
         it was not carried out. Raises NeedsReconnect, MissingScope, Transient, Permanent.
         """
-        for attempt in stamina.retry_context(
-            on=lambda error: _again(error, repeatable),
+        return repeated(
+            lambda: self._once(document, variables),
             attempts=_ATTEMPTS,
             timeout=120.0,
-            wait_initial=0.2,
-            wait_max=5.0,
-        ):
-            with attempt:
-                return self._once(document, variables)
-        raise Transient("the shop was not asked")  # stamina always raises or returns first
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._http.close()
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+            harmless=lambda error: repeatable or error.code == THROTTLED or error.status == 429,
+        )
 
     def _once(self, document: Document, variables: Mapping[str, Any]) -> Answer:
         self.throttle.wait(document.name, document.cost)
@@ -150,14 +132,3 @@ def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:
             rest = [other]
     if any(rest):
         yield b"".join(rest)
-
-
-def _again(error: Exception, repeatable: bool) -> bool | float:
-    """Whether to try again here, and after how many seconds where the shop said so."""
-    if not isinstance(error, Transient):
-        return False
-    if not repeatable and error.code != THROTTLED and error.status != 429:
-        return False
-    if error.retry_after is None:
-        return True
-    return max(error.retry_after, 0.05) if error.retry_after <= LONGEST_WAIT else False

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, cast
 
-from crm_integration.canonical.countries import country_code
-from crm_integration.stores._contract import JsonObject, Unreadable
-from crm_integration.stores._payload import Reading, block, decimal, money, rows
+from crm_integration.stores._amounts import decimal, money
+from crm_integration.stores._contract import JsonObject
+from crm_integration.stores._payload import Reading, block, rows
+from crm_integration.stores._payload import required_id as required
 from crm_integration.stores.shopify.objects import tail
 
-COUNTRY_UNKNOWN = "country_unknown"
 _ADDRESS = (
     ("firstName", "first_name"),
     ("lastName", "last_name"),
@@ -29,10 +29,7 @@ _ADDRESS = (
 
 def required_id(holder: JsonObject, path: str = "") -> str:
     """The number of the object's gid. Raises Unreadable `no_id`."""
-    found = tail(holder.get("id"))
-    if found is None:
-        raise Unreadable("no_id", field=f"{path}id", fix="expected gid://shopify/<type>/<number>")
-    return found
+    return required(tail(holder.get("id")), f"{path}id", "gid://shopify/<type>/<number>")
 
 
 def optional_id(holder: JsonObject, name: str) -> str | None:
@@ -94,10 +91,4 @@ def address(reading: Reading, holder: JsonObject, name: str, kind: str) -> dict[
     values["region"] = reading.text(found, "provinceCode", path) or reading.text(
         found, "province", path
     )
-    stated = reading.text(found, "countryCodeV2", path)
-    code = country_code(stated) if stated else None
-    if stated and code is None:
-        reading.flag(COUNTRY_UNKNOWN)
-    if code is None and not any(value.strip() for value in values.values()):
-        return None
-    return {"kind": kind, "country": code, **values}
+    return reading.address(kind, values, reading.text(found, "countryCodeV2", path))

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from crm_integration.errors import BadInput
 from crm_integration.stores._contract import JsonObject, SourceObject, Unsplittable
-from crm_integration.stores._payload import zoned_utc
+from crm_integration.stores._payload import utc
 from crm_integration.stores.shopify import documents as gql
 from crm_integration.stores.shopify.documents import Document
 
@@ -160,6 +160,4 @@ def source_object(
     source_id = tail(node.get("id"))
     if source_id is None:
         return Unsplittable(kind.name, "no_id", payload)
-    return SourceObject(
-        kind.name, source_id, zoned_utc(node.get("updatedAt")), payload, shape=shape
-    )
+    return SourceObject(kind.name, source_id, utc(node.get("updatedAt")), payload, shape=shape)

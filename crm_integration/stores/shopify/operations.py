@@ -19,7 +19,7 @@ LONGEST_RUN = 900.0
 """Seconds one process waits for an operation; the next one goes on waiting."""
 LONGEST_QUEUE = 300.0
 """Seconds to wait for others' operations to end before ours can start."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _UNDER_WAY = ("CREATED", "RUNNING")
 _BUSY = ("OPERATION_IN_PROGRESS", "LIMIT_REACHED")
 _SCOPES = {

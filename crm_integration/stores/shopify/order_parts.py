@@ -12,17 +12,9 @@ from typing import Any
 from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.refunds import Refund
 from crm_integration.canonical.shipments import Shipment, ShipmentState
+from crm_integration.stores._amounts import known_currency, whole_number
 from crm_integration.stores._contract import JsonObject, StoreContext
-from crm_integration.stores._payload import (
-    Reading,
-    block,
-    checked,
-    known_currency,
-    moment,
-    optional_moment,
-    rows,
-    whole_number,
-)
+from crm_integration.stores._payload import Reading, block, checked, moment, optional_moment, rows
 from crm_integration.stores.shopify.fields import (
     items_in,
     nested_rows,

@@ -11,17 +11,16 @@ from typing import Any, cast
 from crm_integration.canonical.customers import Customer, CustomerKind
 from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.orders import FinancialState, FulfilmentState, Order
+from crm_integration.stores._amounts import known_currency, whole_number
 from crm_integration.stores._contract import JsonObject, StoreContext
 from crm_integration.stores._payload import (
     Reading,
     checked,
-    known_currency,
     moment,
     optional_moment,
     rows,
-    whole_number,
+    utc,
     wrong_type,
-    zoned_utc,
 )
 from crm_integration.stores.shopify.fields import (
     address,
@@ -166,7 +165,7 @@ def _line(
 def _paid_at(payload: JsonObject) -> Any:
     """When the first money was taken; a time that cannot be read tells nothing here."""
     times = (
-        zoned_utc(row.get("processedAt"))
+        utc(row.get("processedAt"))
         for row in rows(payload, "transactions")
         if row.get("kind") in ("SALE", "CAPTURE") and row.get("status") == "SUCCESS"
     )

@@ -12,9 +12,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
-from crm_integration.errors import BadInput, Permanent
+from crm_integration.errors import Permanent
+from crm_integration.stores._checkpoint import place_in
 from crm_integration.stores._contract import Page, SourceObject, Unsplittable, Window
 from crm_integration.stores._cutting import NotSplittable, cut_elements
 from crm_integration.stores.shopify.answers import TOO_COSTLY
@@ -56,7 +57,7 @@ def listing_pages(
 
     Raises BadInput for a checkpoint of another making, Permanent for an answer of another form.
     """
-    place = place_from(resume) if resume is not None else Place(began=_now().isoformat())
+    place = place_in(resume, Place) if resume is not None else Place(began=_now().isoformat())
     extent = Extent(kind.listing.size, kind.first)
     while not place.done:
         answer, extent = _ask(client, kind, _search(kind, window, place), place.after, extent)
@@ -78,14 +79,6 @@ def search_in(kind: ObjectType, window: Window | None) -> str:
     start, end = window.start - kind.widened, window.end + kind.widened
     between = f"updated_at:>='{start}T00:00:00Z' updated_at:<'{end}T00:00:00Z'"
     return f"{between} {kind.always}".strip()
-
-
-def place_from(text: str) -> Place:
-    """A checkpoint read back. Raises BadInput."""
-    try:
-        return Place(**cast(dict[str, Any], json.loads(text)))
-    except (ValueError, TypeError) as error:
-        raise BadInput("this checkpoint was not made by this listing: start it anew") from error
 
 
 def _search(kind: ObjectType, window: Window, place: Place) -> str:

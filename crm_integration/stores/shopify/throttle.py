@@ -14,10 +14,8 @@ from typing import Any, cast
 
 from crm_integration.errors import Transient
 from crm_integration.stores._contract import JsonObject
+from crm_integration.transport.retry import LEAST_WAIT, LONGEST_WAIT
 
-LONGEST_WAIT = 20.0
-"""Seconds a query may wait for points; beyond it the caller comes back."""
-_LEAST_WAIT = 0.05
 _UNTOLD_WAIT = 2.0
 """After a refusal that says nothing about the bucket."""
 
@@ -68,7 +66,7 @@ class Throttle:
         """Seconds to wait before a throttled query is sent again."""
         if self.bucket is None:
             return _UNTOLD_WAIT
-        return max(_LEAST_WAIT, self.seconds(name, cost))
+        return max(LEAST_WAIT, self.seconds(name, cost))
 
     def learn(self, name: str, answer: JsonObject) -> None:
         """Read `extensions.cost` of an answer, also of a refusal; nonsense is passed over."""

@@ -11,15 +11,9 @@ from typing import Any
 
 from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.products import Product
+from crm_integration.stores._amounts import known_currency, money
 from crm_integration.stores._contract import JsonObject, StoreContext, Unreadable
-from crm_integration.stores._payload import (
-    Reading,
-    checked,
-    known_currency,
-    moment,
-    money,
-    rows,
-)
+from crm_integration.stores._payload import Reading, checked, moment, rows
 from crm_integration.stores.shopify.cart_payload import cart_objects
 from crm_integration.stores.shopify.customer_payload import customer_objects
 from crm_integration.stores.shopify.fields import nested_rows, required_id

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, cast
 
 from crm_integration.stores._contract import Delivery, JsonObject, Unreadable
-from crm_integration.stores._cutting import NotSplittable, whole
-from crm_integration.stores._payload import zoned_utc
+from crm_integration.stores._cutting import delivered
+from crm_integration.stores._payload import utc
 from crm_integration.stores.shopify.objects import is_number, tail
 
 _OWN = {"orders": "order", "customers": "customer", "products": "product", "checkouts": "cart"}
@@ -36,9 +36,9 @@ def read_delivery(headers: Mapping[str, str], body: bytes) -> Delivery:
             field="x-shopify-topic",
             fix="a Shopify delivery names its topic in this header",
         )
-    payload = _payload(body)
+    payload = delivered(body)
     object_type, source_id = _subject(topic, payload)
-    triggered = zoned_utc(headers.get("x-shopify-triggered-at"))
+    triggered = utc(headers.get("x-shopify-triggered-at"))
     own_time = _own_time(topic, payload) if object_type else None
     return Delivery(
         topic=topic,
@@ -71,7 +71,7 @@ def _subject(topic: str, payload: JsonObject) -> tuple[str | None, str | None]:
 
 
 def _own_time(topic: str, payload: JsonObject) -> datetime | None:
-    return zoned_utc(payload.get("updated_at")) if topic.partition("/")[0] in _OWN else None
+    return utc(payload.get("updated_at")) if topic.partition("/")[0] in _OWN else None
 
 
 def _id(holder: JsonObject, name: str) -> str | None:
@@ -85,10 +85,3 @@ def _id(holder: JsonObject, name: str) -> str | None:
 def _object(holder: JsonObject, name: str) -> JsonObject:
     value: Any = holder.get(name)
     return cast(JsonObject, value) if isinstance(value, dict) else {}
-
-
-def _payload(body: bytes) -> JsonObject:
-    try:
-        return whole(body)
-    except NotSplittable as error:
-        raise Unreadable("not_json", field="", fix="expected one JSON object") from error

@@ -14,6 +14,7 @@ from crm_integration.cli.connection import connection
 from crm_integration.cli.demo import demo
 from crm_integration.cli.dev import dev
 from crm_integration.cli.holds import holds
+from crm_integration.cli.identity import identity
 from crm_integration.cli.sandbox import sandbox
 from crm_integration.cli.tenant import tenant
 from crm_integration.errors import CrmIntegrationError
@@ -29,6 +30,7 @@ _typer.command(rich_help_panel="run")(demo)
 _typer.command(rich_help_panel="run")(dev)
 _typer.command(rich_help_panel="run")(sandbox)
 _typer.command(rich_help_panel="fix")(holds)
+_typer.add_typer(identity, name="identity", rich_help_panel="fix")
 _typer.add_typer(tenant, name="tenant", rich_help_panel="admin")
 _typer.add_typer(connection, name="connection", rich_help_panel="admin")
 

@@ -31,6 +31,7 @@ from crm_integration.tenancy.tenants import create_tenant
 CRM = "hubspot"
 PLAN = {"all": {"calls": 190, "seconds": 10}}
 """What the emulated accounts' plan allows."""
+STORE_PLAN = {"api2cart": {"all": {"calls": 200, "seconds": 1}}}
 TENANT_START = date(2000, 1, 1)
 
 
@@ -151,7 +152,14 @@ def connect_tenant(house: House, tenant: str, shop: ShopAccess, crm: CrmAccess) 
     """Make the tenant and connect its shop and its CRM account."""
     create_tenant(house.engines.tenancy, tenant, started_on=TENANT_START, actor="demo")
     connect_store(
-        house, tenant, "main", shop.platform, shop.base_url, shop.secrets, actor="demo"
+        house,
+        tenant,
+        "main",
+        shop.platform,
+        shop.base_url,
+        shop.secrets,
+        actor="demo",
+        budgets=STORE_PLAN.get(shop.platform),
     )
     secrets = {"access_token": crm.token}
     connect_crm(

@@ -6,27 +6,31 @@ only after its raw record is committed, so a kill in between repeats it, which i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, insert, select, tuple_
 
+from crm_integration.intake.limits import LARGEST, too_large
 from crm_integration.intake.raw_records import Kept, Observation, keep
+from crm_integration.intake.unreadable import BadDelivery, keep_back_deliveries
 from crm_integration.storage.sealing import TenantKeys
 from crm_integration.storage.tables.intake import webhook_drop, webhook_queue
 from crm_integration.stores._contract import SourceObject, Unreadable
 from crm_integration.stores._registry import StoreConnector, connector
 from crm_integration.tenancy.connections import StoredConnection
-from crm_integration.tenancy.scope import Tenancy
+from crm_integration.tenancy.scope import Tenancy, TenantScope
 
 LANES = 16
 """Tenants are spread over this many lanes by a stable hash."""
 
 DRAIN_BATCH = 500
+DRAIN_BYTES = 16 * 1024 * 1024
+"""Deliveries opened at a time: at most so many, and hardly more bytes."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,6 @@ class Dropped:
     """One delivery, opened for reading."""
 
     drop_id: UUID
-    connection_id: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -150,54 +153,85 @@ def _keep(
     run_id: str,
 ) -> tuple[Kept, list[UUID]]:
     """What became of the deliveries of this connection, and which ones they were."""
+    kept, read = Kept(), list[UUID]()
     with tenancy.scope(tenant) as scope:
-        rows = scope.connection.execute(
-            select(
-                webhook_drop.c.drop_id,
-                webhook_drop.c.connection_id,
-                webhook_drop.c.headers,
-                webhook_drop.c.body,
-            )
-            .where(
-                webhook_drop.c.tenant_id == scope.tenant,
-                webhook_drop.c.connection_id == store.connection_id,
-                webhook_drop.c.drop_id.in_(claimed),
-            )
-            .order_by(webhook_drop.c.received_at)
-        ).all()
-        platform = connector(store.platform)
-        carried = [_object(platform, _opened(scope.keys, *row)) for row in rows]
-        objects = [one for one in carried if isinstance(one, SourceObject)]
-        named = tuple(one for one in carried if isinstance(one, tuple))
-        brought = keep(
-            scope,
-            store.connection_id,
-            objects,
-            Observation.webhook,
-            run_id=run_id,
-            shape=platform.manifest.shape,
-        )
-    return brought + Kept(doubtful=named), [row.drop_id for row in rows]
+        for group in _groups(scope, store, claimed):
+            kept += _keep_group(scope, store, group, run_id)
+            read += [drop_id for drop_id, _ in group]
+    return kept, read
 
 
-def _opened(
-    keys: TenantKeys, drop_id: UUID, connection_id: str, headers: bytes, body: bytes
-) -> Dropped:
+_Sized = tuple[UUID, int]
+"""A delivery and the bytes of its body."""
+
+
+def _groups(
+    scope: TenantScope, store: StoredConnection, claimed: Sequence[UUID]
+) -> Iterator[list[_Sized]]:
+    """The deliveries of this connection as they came, as many at a time as fit into memory."""
+    rows = scope.connection.execute(
+        select(webhook_drop.c.drop_id, func.octet_length(webhook_drop.c.body))
+        .where(_of(scope, store, claimed))
+        .order_by(webhook_drop.c.received_at)
+    ).all()
+    group: list[_Sized] = []
+    for drop_id, size in rows:
+        if group and sum(one[1] for one in group) + size > DRAIN_BYTES:
+            yield group
+            group = []
+        group.append((drop_id, size))
+    if group:
+        yield group
+
+
+def _of(scope: TenantScope, store: StoredConnection, ids: Sequence[UUID]) -> ColumnElement[bool]:
+    return and_(
+        webhook_drop.c.tenant_id == scope.tenant,
+        webhook_drop.c.connection_id == store.connection_id,
+        webhook_drop.c.drop_id.in_(ids),
+    )
+
+
+def _keep_group(
+    scope: TenantScope, store: StoredConnection, group: Sequence[_Sized], run_id: str
+) -> Kept:
+    bad = [BadDelivery(one, too_large(size)) for one, size in group if size > LARGEST]
+    rows = scope.connection.execute(
+        select(webhook_drop.c.drop_id, webhook_drop.c.headers, webhook_drop.c.body)
+        .where(_of(scope, store, [one for one, size in group if size <= LARGEST]))
+        .order_by(webhook_drop.c.received_at)
+    ).all()
+    platform = connector(store.platform)
+    carried: list[SourceObject | tuple[str, str] | None] = []
+    for row in rows:
+        try:
+            carried.append(_object(platform, _opened(scope.keys, *row)))
+        except Unreadable as problem:
+            bad.append(BadDelivery(row.drop_id, problem))
+    objects = [one for one in carried if isinstance(one, SourceObject)]
+    named = tuple(one for one in carried if isinstance(one, tuple))
+    shape = platform.manifest.shape
+    how = Observation.webhook
+    brought = keep(scope, store.connection_id, objects, how, run_id=run_id, shape=shape)
+    # They stay in the drop table as they came; polling reads the objects themselves.
+    keep_back_deliveries(scope, store.connection_id, bad, run_id=run_id)
+    return brought + Kept(doubtful=named)
+
+
+def _opened(keys: TenantKeys, drop_id: UUID, headers: bytes, body: bytes) -> Dropped:
     return Dropped(
         drop_id,
-        connection_id,
         orjson.loads(keys.open("webhook_drop", f"{drop_id}/headers", headers)),
         keys.open("webhook_drop", f"{drop_id}/body", body),
     )
 
 
 def _object(store: StoreConnector, dropped: Dropped) -> SourceObject | tuple[str, str] | None:
-    """The object a delivery carries, or (type, id) of one that it only names; None for neither."""
-    try:
-        delivery = store.webhook.read_delivery(dropped.headers, dropped.body)
-    except Unreadable:
-        # The delivery stays in the drop table as it came; polling reads the object itself.
-        return None
+    """The object a delivery carries, or (type, id) of one that it only names; None for neither.
+
+    Raises Unreadable.
+    """
+    delivery = store.webhook.read_delivery(dropped.headers, dropped.body)
     if delivery.object_type is None or delivery.source_id is None or delivery.deleted:
         return None
     if delivery.object_type not in store.manifest.object_types:

@@ -31,7 +31,7 @@ from crm_integration.stores._contract import (
 from crm_integration.stores._registry import StoreConnector, StoreManifest, connector
 from crm_integration.tenancy.connections import StoredConnection
 from crm_integration.tenancy.scope import Tenancy, TenantScope
-from crm_integration.transport.budget import BudgetGate
+from crm_integration.transport.budget import BudgetGate, agreed_budgets
 
 RESUMABLE = timedelta(hours=1)
 """An unfinished listing younger than this is gone on with, an older one starts anew: what it
@@ -109,13 +109,14 @@ def _gate(
     secrets: Mapping[str, str],
 ) -> Gate:
     """The budget of whoever the vendor meters: this connection, or all who share one key."""
-    if not manifest.budgets:
+    budgets = {**manifest.budgets, **agreed_budgets(connection.settings)}
+    if not budgets:
         return unmetered
     holder = connection.account_id
     if manifest.metered_secret is not None:
         holder = secrets[manifest.metered_secret]
     account = tenancy.master.digest("budget", f"{manifest.platform}/{holder}".encode())
-    return BudgetGate(ops, manifest.platform, account, manifest.budgets, "store")
+    return BudgetGate(ops, manifest.platform, account, budgets, "store")
 
 
 def extract(

@@ -45,6 +45,11 @@ def admitted(source: SourceObject, keys: TenantKeys) -> tuple[SourceObject, list
     return source, marks
 
 
+def too_large(size: int) -> Unreadable:
+    """The refusal of something of so many bytes."""
+    return Unreadable(TOO_LARGE, field="$", fix=f"{size} bytes: {_FIX[TOO_LARGE]}")
+
+
 def refuse_marked(flags: Sequence[str]) -> None:
     """Raises Unreadable for a raw record with one of the marks."""
     for mark in (TOO_LARGE, BAD_ID):

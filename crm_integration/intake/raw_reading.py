@@ -18,6 +18,9 @@ from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.tenancy.scope import TenantScope
 
+CHUNK_BYTES = 32 * 1024 * 1024
+"""Payloads opened at a time: 500 small orders are 2 MB, of 10,000 lines each they are gigabytes."""
+
 _DIRECT = 3
 """Observation.direct of raw_records.py."""
 
@@ -36,6 +39,8 @@ class RawRecord:
     payload: bytes = field(repr=False)
     parent: bytes | None = field(default=None, repr=False)
     parent_shape: str = ""
+    stored: int = 0
+    """Bytes of the payload as it is stored."""
 
 
 def newest_in_window(
@@ -52,8 +57,9 @@ def newest_in_window(
 
     Underived ones are taken whatever their day: a sweep today may bring what changed years ago.
 
-    Objects come in the order of their source id, at most `limit`, behind `after`. "Newest" is
-    the order of versions: source time, then how it was seen, then our receipt order.
+    Objects come in the order of their source id, at most `limit` and hardly more than
+    `CHUNK_BYTES`, behind `after`; `is_last` tells whether there are more. "Newest" is the order
+    of versions: source time, then how it was seen, then our receipt order.
     """
     touched = (
         select(raw_records.c.source_id)
@@ -72,7 +78,12 @@ def newest_in_window(
         .limit(limit)
         .subquery()
     )
-    return _read_newest(scope, connection_id, object_type, touched, parent_type)
+    return _read_newest(scope, connection_id, object_type, touched, parent_type, CHUNK_BYTES)
+
+
+def is_last(records: Sequence[RawRecord], limit: int) -> bool:
+    """Whether `newest_in_window` with this limit has nothing behind these records."""
+    return len(records) < limit and sum(one.stored for one in records) < CHUNK_BYTES
 
 
 def newest_of(
@@ -96,13 +107,22 @@ def _read_newest(
     object_type: str,
     asked: FromClause,
     parent_type: str | None,
+    most_bytes: int | None = None,
 ) -> list[RawRecord]:
+    """`most_bytes`: a record is read only if those before it have fewer in all."""
     own = _newest(scope, connection_id, object_type, asked.c.source_id)
-    rows = scope.connection.execute(
-        select(own.c.uid, *(own.c[name] for name in _READ))
+    size = func.octet_length(own.c.payload)
+    before = func.sum(size).over(order_by=own.c.source_id) - size
+    found = (
+        select(own.c.uid, *(own.c[name] for name in _READ), size.label("stored"))
+        .add_columns(before.label("before"))
         .join_from(asked, own, true())
-        .order_by(own.c.source_id)
-    ).all()
+        .subquery()
+    )
+    statement = select(found).order_by(found.c.source_id)
+    if most_bytes is not None:
+        statement = statement.where(found.c.before < most_bytes)
+    rows = scope.connection.execute(statement).all()
     parents = _parents(scope, connection_id, parent_type, {row.parent_id for row in rows})
     return [_opened(scope, row, parents.get(row.parent_id, (None, ""))) for row in rows]
 
@@ -122,7 +142,11 @@ def overtaken(
         [(one.source_id, one.raw_id) for one in newest],
     )
     rows = scope.connection.execute(
-        select(raw_records.c.uid, *(raw_records.c[name] for name in _READ))
+        select(
+            raw_records.c.uid,
+            *(raw_records.c[name] for name in _READ),
+            func.octet_length(raw_records.c.payload).label("stored"),
+        )
         .join_from(asked, raw_records, raw_records.c.source_id == asked.c.source_id)
         .where(
             raw_records.c.tenant_id == scope.tenant,
@@ -148,6 +172,7 @@ def _opened(scope: TenantScope, row: Any, parent: tuple[bytes | None, str]) -> R
         payload=_open(scope, row.uid, row.payload),
         parent=parent[0],
         parent_shape=parent[1],
+        stored=row.stored,
     )
 
 

@@ -1,8 +1,9 @@
 """Raw records: what a store said about one object at one time, kept before anything reads it.
 
 Prevents the loss that no replay can mend: nothing is transformed before it is kept. Bytes are
-sealed as they came (of what is too large only size and digest are kept, see limits.py); only a repeat of the object's latest raw record (same source version, same
-bytes) is not kept again but counted, so that A, B, A ends at A.
+sealed as they came (of what is too large only size and digest are kept, see `limits.py`); only a
+repeat of the object's latest raw record (same source version, same bytes) is not kept again but
+counted, so that A, B, A ends at A.
 """
 
 from __future__ import annotations

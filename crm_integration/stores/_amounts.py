@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from crm_integration.canonical.money import minor_digits, to_minor
 from crm_integration.canonical.orders import FinancialState
 from crm_integration.stores._contract import JsonObject, Unreadable
 
 LARGEST_COUNT = 2**31 - 1
-_LARGEST_MINOR = 2**63 - 1
 """What the database's columns hold."""
+_LARGEST_MINOR = 10**15
+"""A 9,000th of what a column of sums holds: an order's refunds are added up, and one absurd amount
+must not stop a whole batch."""
 _DIGITS = 30
+_LONGEST = 100
+"""Characters of a number; longer texts are none, and would stay in the caches below."""
 
 
 def known_currency(value: Any, path: str = "currency") -> str:
@@ -34,7 +38,7 @@ def known_currency(value: Any, path: str = "currency") -> str:
 
 def money(value: Any, currency: str, path: str) -> int:
     """A decimal text in minor units. Raises Unreadable `not_money`, for a JSON float too."""
-    found = _to_minor(value, currency) if isinstance(value, str) else None
+    found = _to_minor(value, currency) if _is_short(value) else None
     if found is None:
         raise Unreadable("not_money", field=path, fix='expected a decimal text such as "12.50"')
     return found
@@ -42,7 +46,7 @@ def money(value: Any, currency: str, path: str) -> int:
 
 def decimal(value: Any, path: str) -> Decimal:
     """A decimal text as the store gave it. Raises Unreadable `not_a_number`."""
-    found = _to_decimal(value) if isinstance(value, str) else None
+    found = _to_decimal(value) if _is_short(value) else None
     if found is None:
         raise Unreadable("not_a_number", field=path, fix='expected a text such as "17.995"')
     return found
@@ -65,6 +69,10 @@ def paid_state(total: int, refunded: int) -> FinancialState:
         return FinancialState.refunded
     partly = 0 < refunded < total
     return FinancialState.partially_refunded if partly else FinancialState.paid
+
+
+def _is_short(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) <= _LONGEST
 
 
 @lru_cache(maxsize=65_536)

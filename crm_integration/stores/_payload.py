@@ -84,6 +84,13 @@ def block(holder: JsonObject, name: str, path: str = "") -> JsonObject:
     return cast(JsonObject, value)
 
 
+def block_if_any(holder: JsonObject, name: str) -> JsonObject:
+    """An object; everything else counts as empty. For what only informs: a strange answer about
+    costs must not refuse the data that came with it."""
+    value: Any = holder.get(name)
+    return cast(JsonObject, value) if isinstance(value, dict) else {}
+
+
 def rows(holder: JsonObject, name: str, path: str = "") -> list[JsonObject]:
     """A list of objects; missing and null count as empty. Raises Unreadable `wrong_type`."""
     value = holder.get(name)

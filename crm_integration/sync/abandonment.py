@@ -15,7 +15,7 @@ from sqlalchemy import Engine, func, select, update
 
 from crm_integration.canonical.cart_rows import note_abandoned
 from crm_integration.canonical.identity import lock_identities
-from crm_integration.intake.raw_reading import RawRecord, newest_in_window, newest_of
+from crm_integration.intake.raw_reading import RawRecord, is_last, newest_in_window, newest_of
 from crm_integration.intake.raw_records import Observation, keep, note_outcomes
 from crm_integration.storage.tables.canonical import orders
 from crm_integration.storage.tables.commerce import carts
@@ -108,7 +108,7 @@ def apply_window(
                 scope, connection_id, OBJECT_TYPE, days, parent_type=None, after=after, limit=limit
             )
             _apply(scope, connection_id, records)
-        if len(records) < limit:
+        if is_last(records, limit):
             return
         after = records[-1].source_id
 

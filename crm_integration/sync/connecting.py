@@ -28,10 +28,12 @@ def connect_store(
     secrets: Mapping[str, str],
     *,
     actor: str,
+    budgets: Mapping[str, Mapping[str, float]] | None = None,
 ) -> StoredConnection:
     """Check the shop's credentials and keep the connection.
 
-    Its settings are those of the tenant file that the connector's manifest names. Raises
+    Its settings are those of the tenant file that the connector's manifest names, and the
+    `budgets` of the account's plan: {class: {calls, seconds}}. Raises
     BadInput for missing secrets or a shop that is connected already, NeedsReconnect, Transient.
     """
     store = connector(platform)
@@ -51,7 +53,7 @@ def connect_store(
         account.account_id,
         account.currency,
         account.timezone,
-        settings,
+        {**settings, **({"budgets": dict(budgets)} if budgets else {})},
     )
     with house.engines.tenancy.scope(tenant) as scope:
         save_connection(scope, connection, secrets, actor=actor)

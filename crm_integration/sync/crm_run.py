@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
 from sqlalchemy import ColumnElement, Engine, func, or_, select
 
@@ -28,7 +27,7 @@ from crm_integration.sync.transitions import State
 from crm_integration.sync.waiting import settle_waiting
 from crm_integration.tenancy.connections import StoredConnection, crm_connection
 from crm_integration.tenancy.scope import Tenancy
-from crm_integration.transport.budget import BudgetGate, CallBudget
+from crm_integration.transport.budget import BudgetGate, agreed_budgets
 
 ROUNDS = 4
 PAUSE = 5.0
@@ -186,7 +185,7 @@ class _Session:
             self.engines.ops,
             self.connection.platform,
             self.engines.tenancy.master.digest("budget", account),
-            {**crm.manifest.budgets, **_agreed(self.connection.settings)},
+            {**crm.manifest.budgets, **agreed_budgets(self.connection.settings)},
         )
         access = CrmAccess(self.connection.base_url, secrets, self.connection.settings)
         adapter = crm.open(access, gate)
@@ -221,9 +220,3 @@ class _Session:
                 )
             )
         return bool(found)
-
-
-def _agreed(settings: Mapping[str, object]) -> dict[str, CallBudget]:
-    """Budgets of the account's own plan, where the connection's settings name them."""
-    agreed = cast(dict[str, dict[str, float]], settings.get("budgets", {}))
-    return {name: CallBudget.model_validate(plan) for name, plan in agreed.items()}

@@ -15,7 +15,7 @@ from datetime import date
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.canonical.identity import lock_identities
 from crm_integration.canonical.sourced import Stamp
-from crm_integration.intake.raw_reading import RawRecord, newest_in_window, overtaken
+from crm_integration.intake.raw_reading import RawRecord, is_last, newest_in_window, overtaken
 from crm_integration.intake.raw_records import note_outcomes
 from crm_integration.quality.drift import DriftReport, Watch, settle, watch_topic
 from crm_integration.quality.options import Scalar
@@ -121,10 +121,10 @@ def _derive_type(
                 limit=CHUNK,
             )
             derive_records(scope, derive, object_type, records, done, watch)
-            done.drift[object_type] = settle(scope, watch, done=len(records) < CHUNK)
+            done.drift[object_type] = settle(scope, watch, done=is_last(records, CHUNK))
         if on_chunk is not None:
             on_chunk(object_type, done.read)
-        if len(records) < CHUNK:
+        if is_last(records, CHUNK):
             return
         after = records[-1].source_id
 

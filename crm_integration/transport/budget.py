@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, text
@@ -97,3 +97,9 @@ class BudgetGate:
             )
         if wait > 0:
             self.sleep(float(wait))
+
+
+def agreed_budgets(settings: Mapping[str, object]) -> dict[str, CallBudget]:
+    """Budgets of the account's own plan, where a connection's settings name them."""
+    agreed = cast(dict[str, dict[str, float]], settings.get("budgets", {}))
+    return {name: CallBudget.model_validate(plan) for name, plan in agreed.items()}

@@ -44,8 +44,9 @@ def repeated(
     """
 
     def again(error: Exception) -> bool | float:
-        ours = not isinstance(error, Transient) or error.code in (BUDGET, CLAIM_NEARLY_OVER)
-        return False if ours or not harmless(error) else _pause(error)
+        if not isinstance(error, Transient) or error.code in (BUDGET, CLAIM_NEARLY_OVER):
+            return False
+        return _pause(error) if harmless(error) else False
 
     caller = stamina.RetryingCaller(
         attempts=attempts, timeout=timeout, wait_initial=0.2, wait_max=5.0

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from crm_integration.definitions import defs
 from crm_integration.defs.health.failed_checks import failed_checks
 from crm_integration.defs.live import drop_table_sensor as sensor_module
+from crm_integration.defs.live.abandoned_carts import abandoned_carts_sensor
 from crm_integration.defs.live.drop_table_sensor import drop_table_sensor
 from crm_integration.defs.maintenance.tenant_partitions import tenant_partitions
 from crm_integration.defs.partitions import TENANTS, key_of
@@ -25,6 +26,7 @@ from crm_integration.errors import Transient
 from crm_integration.health import failed_check_post
 from crm_integration.intake.drop_table import put
 from crm_integration.storage.engine import engine_for
+from crm_integration_tests import shop_life
 from crm_integration_tests.defs.conftest import Dagster
 from crm_integration_tests.house import House, Tenant
 
@@ -211,3 +213,37 @@ def test_without_an_address_nobody_is_told_and_the_tick_says_so(dagster: Dagster
 
     assert isinstance(skipped, dg.SkipReason)
     assert "CRM_INTEGRATION_ALERT_URL" in (skipped.skip_message or "")
+
+
+def test_people_who_may_be_one_are_suggested_by_a_job(dagster: Dagster, tenant: Tenant) -> None:
+    """Two spellings of one person share no key: a person decides, and hears of it here."""
+    for name, street in (("Katherine", "12 Larkmorrow Row"), ("Catherine", "12 Larkmorow Row")):
+        billing = {"address_1": street, "city": "Umberford", "postcode": "ZZ1 1ZZ", "country": "GB"}
+        tenant.shop.guest_order(f"{name.lower()}@example.com", name, "Pellgrave", **billing)
+    tenant.extract()
+    tenant.derive()
+    found = defs.resolve_job_def("suggest_same_people").execute_in_process(
+        instance=dagster.instance
+    )
+    assert found.success
+    assert tenant.value("select count(*) from identity_suggestions where state = 'open'") == 1
+    assert tenant.value("select count(*) from identity_merges") == 0
+
+
+def test_a_cart_left_alone_starts_a_sweep_that_reaches_the_crm(
+    dagster: Dagster, house: House
+) -> None:
+    """A reminder that waits for the nightly run is an apology."""
+    tenant = house.tenant(platform="shopify")
+    order = tenant.shop.order(tenant.shop.account("ada@example.com"))
+    shop_life.leaves_cart(tenant.shop, order)
+    tenant.run_once()
+
+    asked = list(abandoned_carts_sensor(_sensor_context(dagster)))
+
+    today = datetime.now(UTC).date()
+    assert key_of(tenant.name, today) in {one.partition_key for one in asked}
+    assert dagster.run("sweep_abandoned_carts", tenant).success
+    assert tenant.portal.one("cart")["hs_external_status"] == "abandoned"
+    again = {one.partition_key for one in abandoned_carts_sensor(_sensor_context(dagster))}
+    assert key_of(tenant.name, today) not in again

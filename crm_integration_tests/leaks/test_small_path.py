@@ -20,6 +20,7 @@ from crm_integration.storage.roles import drop_databases, ensure_databases
 from crm_integration.storage.schema import migrate
 from crm_integration.storage.sealing import MasterKey, TenantKeys
 from crm_integration.storage.urls import embedded_urls
+from crm_integration.stores._registry import platforms
 from crm_integration_tests.leaks.dumps import haystacks
 from crm_integration_tests.leaks.needles import Needle
 from crm_integration_tests.leaks.search import Hit, search_for
@@ -37,19 +38,21 @@ def prefix(server: EmbeddedServer) -> Iterator[str]:
 
 
 def _synced_and_searched(
-    server: EmbeddedServer, prefix: str, folder: Path
+    server: EmbeddedServer, prefix: str, folder: Path, platform: str = "woocommerce"
 ) -> tuple[list[Needle], list[Hit]]:
     urls = embedded_urls(server, prefix)
     migrate(urls.owner)
-    needles = small_path(urls, tenant="aurora", master=MasterKey(os.urandom(32)))
+    master = MasterKey(os.urandom(32))
+    needles = small_path(urls, tenant="aurora", master=master, platform=platform)
     return needles, search_for(needles, haystacks(server, prefix, folder))
 
 
+@pytest.mark.parametrize("platform", platforms())
 def test_nothing_of_anyone_lies_open_after_a_sync(
-    server: EmbeddedServer, prefix: str, tmp_path: Path
+    server: EmbeddedServer, prefix: str, tmp_path: Path, platform: str
 ) -> None:
     """A stolen backup, or a log sent to support, must be worth nothing."""
-    needles, hits = _synced_and_searched(server, prefix, tmp_path)
+    needles, hits = _synced_and_searched(server, prefix, tmp_path, platform)
     assert sum(needle.kind == "e-mail" for needle in needles) > 100
     assert hits == []
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -67,6 +73,58 @@ def test_a_killed_backfill_goes_on_behind_its_last_finished_slice(tenant: Tenant
     assert months(run(tenant, "first", "first", stop_after=2)) == [1, 4]
     assert months(run(tenant, "retry", "first")) == [7, 10]
     assert len(tenant.portal.records("order")) == 1
+
+
+def in_a_process(tenant: Tenant, run_id: str) -> subprocess.Popen[str]:
+    """The same backfill in a process that can be killed."""
+    urls = tenant.house.urls
+    told = {
+        "app": urls.app, "ops": urls.ops, "tenant": tenant.name, "run_id": run_id,
+        "root_run_id": "first",
+        "windows": [[one.start.isoformat(), one.end.isoformat()] for one in MONTHS],
+        "selection": [sorted(EVERYTHING.extracts), sorted(EVERYTHING.canonical),
+                      sorted(EVERYTHING.crm)],
+    }  # fmt: skip
+    child = subprocess.Popen(
+        [sys.executable, "-m", "crm_integration_tests.sync.killed_run"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdin is not None
+    child.stdin.write(json.dumps(told))
+    child.stdin.close()
+    return child
+
+
+def test_kill_9_in_mid_page_costs_nothing_and_doubles_nothing(tenant: Tenant) -> None:
+    """The listing goes on behind its last page, the run behind its last slice."""
+    orders = [tenant.shop.order(tenant.shop.account(f"ada{n}@example.com")) for n in range(150)]
+    # The second page of orders takes long: there the process dies.
+    tenant.shop.follow(FaultRule("delay", path="/orders", first=2, seconds=8.0))
+    child = in_a_process(tenant, "first")
+    deadline = time.monotonic() + 60
+    while tenant.value("select count(*) from raw_records where object_type = 'order'") == 0:
+        assert time.monotonic() < deadline, "no page of orders was kept"
+        time.sleep(0.05)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait(timeout=10)
+    assert child.stdout is not None
+    child.stdout.close()
+    kept = tenant.value("select count(*) from raw_records where object_type = 'order'")
+    assert 0 < kept < len(orders)
+    tenant.shop.follow()
+    tenant.shop.app.calls.clear()
+    retry = in_a_process(tenant, "retry")
+    assert retry.stdout is not None
+    with retry.stdout as told:
+        finished = told.read().split()
+    assert retry.wait(timeout=120) == 0
+    assert finished[-1] == "2024-10-01"
+    found = tenant.rows("select source_id from raw_records where object_type = 'order'")
+    assert sorted(row.source_id for row in found) == sorted(map(str, orders))
+    assert len(tenant.portal.records("order")) == len(orders)
+    assert len(tenant.portal.records("contact")) == len(orders)
 
 
 def test_a_run_that_was_asked_for_anew_does_everything_again(tenant: Tenant) -> None:

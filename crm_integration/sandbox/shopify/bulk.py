@@ -117,7 +117,9 @@ class BulkOperations:
             self._files.pop(secret).close()
 
     def busy(self) -> BulkRun | None:
-        """The operation a new one has to wait for."""
+        """The operation a new one has to wait for; one that nobody reads any more goes on, too."""
+        for run in self.runs.values():
+            self.look(run)
         active = [run for run in self.runs.values() if run.status in _RUNNING]
         return active[-1] if len(active) >= self.habits.at_once else None
 

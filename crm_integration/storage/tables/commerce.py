@@ -67,7 +67,7 @@ shipments = tenant_table(
     Column("shipped_at", DateTime(timezone=True)),
     Column("delivered_at", DateTime(timezone=True)),
     Column("carrier", Text, nullable=False),
-    Column("item_count", Integer, nullable=False),
+    Column("item_count", BigInteger, nullable=False),
     Column("sealed", LargeBinary),
     *version_columns(),
 )
@@ -92,7 +92,7 @@ carts = tenant_table(
     Column("currency", Text, nullable=False),
     Column("total_minor", BigInteger, nullable=False),
     Column("line_count", Integer, nullable=False),
-    Column("item_count", Integer, nullable=False),
+    Column("item_count", BigInteger, nullable=False),
     Column("sealed", LargeBinary),
     *version_columns(),
 )

@@ -17,6 +17,7 @@ import httpx
 from crm_integration.errors import NeedsReconnect, Permanent, RemoteError, Transient
 from crm_integration.stores._contract import JsonObject
 from crm_integration.stores._cutting import NotSplittable, whole
+from crm_integration.stores._payload import block_if_any
 from crm_integration.transport.http import retry_after
 
 THROTTLED_PAUSE = 5.0
@@ -96,10 +97,7 @@ class Answer:
     @property
     def next_cursor(self) -> str | None:
         """`pagination.next` as it came (URL-encoded), None on the last page."""
-        pagination = self.content.get("pagination")
-        if not isinstance(pagination, dict):
-            return None
-        value = cast(JsonObject, pagination).get("next")
+        value = block_if_any(self.content, "pagination").get("next")
         return value if isinstance(value, str) and value else None
 
 

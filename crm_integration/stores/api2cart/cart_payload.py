@@ -11,18 +11,18 @@ from typing import Any
 from crm_integration.canonical.carts import Cart
 from crm_integration.canonical.customers import Customer, CustomerKind
 from crm_integration.canonical.model import StoreObject
-from crm_integration.stores._contract import JsonObject, StoreContext, Unreadable
-from crm_integration.stores._payload import checked, known_currency, rows
-from crm_integration.stores.api2cart.fields import Fields, amount, count, number, section
+from crm_integration.stores._amounts import known_currency
+from crm_integration.stores._contract import JsonObject, StoreContext
+from crm_integration.stores._payload import checked, required_id, rows
+from crm_integration.stores._php import amount, count, number, section
+from crm_integration.stores.api2cart.fields import Fields
 from crm_integration.stores.api2cart.methods import CART
 from crm_integration.stores.api2cart.objects import id_text, identity
 
 
 def cart_objects(payload: JsonObject, context: StoreContext) -> list[StoreObject]:
     """The lead (an e-mail without an account) and the cart."""
-    source_id = identity(CART, payload)
-    if source_id is None:
-        raise Unreadable("no_id", field="id", fix="expected a cart id")
+    source_id = required_id(identity(CART, payload), "id", "a cart id")
     customer = section(payload, "customer")
     account = id_text(customer.get("id"))
     email = Fields(context).text(customer, "email", "customer.").strip()

@@ -15,11 +15,10 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from crm_integration.stores._contract import JsonObject, Unreadable
+from crm_integration.stores._payload import FIRST_YEAR
 
 ZONE_ASSUMED = "zone_assumed"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_FIRST_YEAR = 1900
-"""Earlier years are the empty dates of old databases, never something that happened in a shop."""
 _OFFSET = r"[+-]\d{2}:?\d{2}|Z|UTC|GMT"
 # PHP's letters as in its manual (DateTimeInterface::format). Weekdays carry no information.
 _LETTERS = {
@@ -74,7 +73,7 @@ def read_date(value: Any, zone: tzinfo | None, field: str) -> Moment | None:
         moment = _moment(found.groupdict(), zone)
     except (ValueError, OverflowError, KeyError) as error:
         raise Unreadable("not_a_date", field=field, fix="there is no such moment") from error
-    return moment if moment.at.year >= _FIRST_YEAR else None
+    return moment if moment.at.year >= FIRST_YEAR else None
 
 
 def zone_of(name: Any) -> tzinfo | None:

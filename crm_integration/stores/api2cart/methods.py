@@ -60,7 +60,7 @@ ORDER = Kind(
     ids=("id", "order_id"), optional=_OLDEST_FIRST, by_ids="ids", info="order.info",
 )  # fmt: skip
 ORDER_REFERENCE = Kind(
-    "order", "order.list", "order", "id,order_id,create_at,modified_at",
+    "order", "order.list", "order", "id,order_id,create_at,modified_at,status,additional_fields",
     changed="modified_at", created="create_at", ids=("id", "order_id"), optional=_OLDEST_FIRST,
     size=50,
 )  # fmt: skip

@@ -11,9 +11,11 @@ from typing import Any
 from crm_integration.canonical.customers import Customer, CustomerKind
 from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.orders import FinancialState, Order
+from crm_integration.stores._amounts import paid_state
 from crm_integration.stores._contract import JsonObject, StoreContext, Unreadable
 from crm_integration.stores._payload import checked, rows
-from crm_integration.stores.api2cart.fields import Fields, amount, count, number, section
+from crm_integration.stores._php import amount, count, number, section
+from crm_integration.stores.api2cart.fields import Fields
 from crm_integration.stores.api2cart.objects import id_text
 from crm_integration.stores.api2cart.order_reading import (
     customer_identity,
@@ -73,7 +75,7 @@ def _guest(payload: JsonObject, fields: Fields) -> StoreObject:
 
 def _address(payload: JsonObject, kind: str, fields: Fields) -> dict[str, Any] | None:
     name = f"{kind}_address"
-    return fields.address(section(payload, name), kind, f"{name}.")
+    return fields.address_in(section(payload, name), kind, f"{name}.")
 
 
 def _order(payload: JsonObject, fields: Fields) -> StoreObject:
@@ -133,9 +135,7 @@ def _state(payload: JsonObject, currency: str, total: int, fields: Fields) -> Fi
         amount(row, "total", currency, f"refunds[{n}].")
         for n, row in enumerate(rows(payload, "refunds"))
     )
-    if 0 < total <= refunded:
-        return FinancialState.refunded
-    return FinancialState.partially_refunded if 0 < refunded < total else state
+    return paid_state(total, refunded)
 
 
 def _line(position: int, row: JsonObject, currency: str, fields: Fields) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from crm_integration.stores._contract import JsonObject, StoreContext, Unreadable
-from crm_integration.stores._payload import known_currency
-from crm_integration.stores.api2cart.fields import Fields, section
+from crm_integration.stores._amounts import known_currency
+from crm_integration.stores._contract import JsonObject, StoreContext
+from crm_integration.stores._payload import required_id
+from crm_integration.stores._php import section
+from crm_integration.stores.api2cart.fields import Fields
 from crm_integration.stores.api2cart.methods import ORDER
 from crm_integration.stores.api2cart.objects import id_text, identity
 
@@ -19,10 +21,7 @@ TIME_OF_ORDER = "time_of_order"
 
 def order_id(payload: JsonObject) -> str:
     """The order's identity. Raises Unreadable `no_id`."""
-    found = identity(ORDER, payload)
-    if found is None:
-        raise Unreadable("no_id", field="id", fix="expected an order id")
-    return found
+    return required_id(identity(ORDER, payload), "id", "an order id")
 
 
 def customer_identity(payload: JsonObject) -> tuple[str, str]:

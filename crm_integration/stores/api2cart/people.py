@@ -14,8 +14,8 @@ from crm_integration.canonical.customers import Customer, CustomerKind
 from crm_integration.canonical.model import StoreObject
 from crm_integration.stores._contract import JsonObject, StoreContext, Unreadable
 from crm_integration.stores._payload import checked, rows
-from crm_integration.stores.api2cart.fields import Fields, section
-from crm_integration.stores.api2cart.objects import id_text
+from crm_integration.stores._php import section
+from crm_integration.stores.api2cart.fields import Fields, required_id
 
 CONSENT_UNKNOWN = "consent_unknown"
 _STATES = {
@@ -39,9 +39,7 @@ _CHANNELS = {"email": Channel.email, "sms": Channel.sms, "phone": Channel.sms}
 
 def customer_objects(payload: JsonObject, context: StoreContext) -> list[StoreObject]:
     """The customer (a guest where the cart says so) and the newest word on each channel."""
-    source_id = id_text(payload.get("id"))
-    if source_id is None:
-        raise Unreadable("no_id", field="id", fix="expected a customer id")
+    source_id = required_id(payload, "a customer id")
     guest = _is_guest(payload)
     kind = CustomerKind.guest if guest else CustomerKind.registered
     # A guest's ids are order ids elsewhere: this one must not become an order's guest.
@@ -92,7 +90,7 @@ def _addresses(payload: JsonObject, fields: Fields) -> list[dict[str, Any]]:
     for position, row in book:
         path = f"address_book[{position}]."
         kind = "shipping" if "shipping" in fields.text(row, "type", path).casefold() else "billing"
-        if kind not in found and (address := fields.address(row, kind, path)):
+        if kind not in found and (address := fields.address_in(row, kind, path)):
             found[kind] = address
     return [found[kind] for kind in ("billing", "shipping") if kind in found]
 

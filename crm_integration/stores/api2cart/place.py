@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from crm_integration.errors import BadInput
+from crm_integration.stores._checkpoint import foreign_checkpoint
 from crm_integration.stores._contract import SourceObject
 from crm_integration.stores.api2cart.methods import Kind
 
@@ -51,9 +51,9 @@ class Place(BaseModel):
             place = cls.model_validate_json(checkpoint)
             Seen(place.seen)
         except (ValidationError, ValueError) as error:
-            raise _foreign() from error
+            raise foreign_checkpoint() from error
         if place.kind != _name(kind):
-            raise _foreign()
+            raise foreign_checkpoint()
         return place
 
     def but(self, **changes: object) -> Self:
@@ -132,7 +132,3 @@ def _ids(text: str) -> list[str]:
                 raise ValueError("a run longer than any checkpoint names")
             found += [str(number) for number in range(int(low), int(high or low) + 1)]
     return found
-
-
-def _foreign() -> BadInput:
-    return BadInput("this checkpoint was not made by this listing: start it anew")

@@ -10,10 +10,10 @@ from typing import Any
 
 from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.refunds import Refund
-from crm_integration.stores._contract import JsonObject, StoreContext, Unreadable
+from crm_integration.stores._contract import JsonObject, StoreContext
 from crm_integration.stores._payload import checked, rows
-from crm_integration.stores.api2cart.fields import Fields, amount, section
-from crm_integration.stores.api2cart.objects import id_text
+from crm_integration.stores._php import amount, section
+from crm_integration.stores.api2cart.fields import Fields, required_id
 from crm_integration.stores.api2cart.order_reading import (
     TIME_OF_ORDER,
     customer_identity,
@@ -43,9 +43,7 @@ def _refund(payload: JsonObject, row: JsonObject, path: str, context: StoreConte
     """Its id is made of the order's and its own: some carts number refunds within the order."""
     fields = Fields(context)
     currency = order_currency(payload)
-    own = id_text(row.get("id"))
-    if own is None:
-        raise Unreadable("no_id", field=f"{path}id", fix="expected a refund id")
+    own = required_id(row, "a refund id", path)
     at = fields.date(row, "modified_time", path)
     if at is None:
         fields.flag(TIME_OF_ORDER)

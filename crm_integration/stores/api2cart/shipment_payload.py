@@ -13,8 +13,8 @@ from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.shipments import Shipment, ShipmentState
 from crm_integration.stores._contract import JsonObject, StoreContext, Unreadable
 from crm_integration.stores._payload import checked, rows
-from crm_integration.stores.api2cart.fields import Fields, count, section
-from crm_integration.stores.api2cart.objects import id_text
+from crm_integration.stores._php import count, section
+from crm_integration.stores.api2cart.fields import Fields, required_id
 from crm_integration.stores.api2cart.order_reading import TIME_OF_ORDER, order_id
 
 _STATES = {
@@ -33,9 +33,7 @@ def shipment(payload: JsonObject, parent: JsonObject | None, context: StoreConte
     """The parcel; its order gives the order's id, and the time where the parcel states none."""
     if parent is None:
         raise Unreadable("no_parent", field="order_id", fix="its order must be read first")
-    own = id_text(payload.get("id"))
-    if own is None:
-        raise Unreadable("no_id", field="id", fix="expected a shipment id")
+    own = required_id(payload, "a shipment id")
     fields = Fields(context)
     created = fields.date(payload, "created_at")
     changed = fields.date(payload, "modified_time") or created

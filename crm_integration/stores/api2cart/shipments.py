@@ -37,6 +37,7 @@ from crm_integration.stores.api2cart.objects import (
     id_text,
     identity,
 )
+from crm_integration.stores.api2cart.states import nothing_sent
 
 USUAL_LOOKBACK_DAYS = 14
 """Goods that leave later than two weeks after the last word about their order are rare, and an
@@ -123,8 +124,12 @@ def _orders_of(scope: Scope, settings: Mapping[str, Any]) -> Scope:
 def _of_order(
     client: Client, order: SourceObject
 ) -> tuple[list[SourceObject], tuple[Unsplittable, ...]]:
-    """An order's parcels; none where the order has been deleted since it was listed."""
-    asked = _asked_by(whole(order.payload), order.source_id)
+    """An order's parcels; none where the order has been deleted since it was listed, or where its
+    cart says that nothing was sent: no call is spent on that."""
+    reference = whole(order.payload)
+    if nothing_sent(reference):
+        return [], ()
+    asked = _asked_by(reference, order.source_id)
     objects: list[SourceObject] = []
     strange: tuple[Unsplittable, ...] = ()
     start = 0

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crm_integration.canonical.orders import FinancialState, FulfilmentState
-from crm_integration.stores._contract import JsonObject
-from crm_integration.stores.api2cart.fields import Fields, section
+from crm_integration.stores._contract import JsonObject, StoreContext
+from crm_integration.stores._php import section
+from crm_integration.stores.api2cart.fields import Fields
 
 STATUS_UNKNOWN = "status_unknown"
 _F, _D = FinancialState, FulfilmentState
@@ -77,6 +78,12 @@ def fulfilment_state(payload: JsonObject, fields: Fields) -> FulfilmentState:
         return known or FulfilmentState.unfulfilled
     found = (_GOODS.get(status) for status in _statuses(payload, fields))
     return next((state for state in found if state is not None), FulfilmentState.unfulfilled)
+
+
+def nothing_sent(payload: JsonObject) -> bool:
+    """True only where the cart itself says that no parcel of the order has left."""
+    said = _named(payload, "fulfillment_status", Fields(StoreContext("")))
+    return _GOODS.get(_word(said)) is FulfilmentState.unfulfilled
 
 
 def _statuses(payload: JsonObject, fields: Fields) -> list[str]:

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 
 from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.products import Product
+from crm_integration.stores._amounts import known_currency
 from crm_integration.stores._contract import JsonObject, StoreContext, Unreadable
-from crm_integration.stores._payload import checked, known_currency
+from crm_integration.stores._payload import checked
+from crm_integration.stores._php import amount
 from crm_integration.stores.api2cart.cart_payload import cart_objects
-from crm_integration.stores.api2cart.fields import Fields, amount
-from crm_integration.stores.api2cart.objects import id_text
+from crm_integration.stores.api2cart.fields import Fields, required_id
 from crm_integration.stores.api2cart.order_payload import order_objects
 from crm_integration.stores.api2cart.people import customer_objects
 from crm_integration.stores.api2cart.shipment_payload import shipment
@@ -45,13 +46,10 @@ def to_canonical(
 def _product(payload: JsonObject, context: StoreContext) -> StoreObject:
     """The product. Its variants are objects of another method and are not read."""
     fields = Fields(context)
-    source_id = id_text(payload.get("id"))
-    if source_id is None:
-        raise Unreadable("no_id", field="id", fix="expected a product id")
     currency = known_currency(context.currency)
     unpriced = payload.get("price") in (None, "")
     return checked(Product, {
-        "source_id": source_id,
+        "source_id": required_id(payload, "a product id"),
         "source_time": fields.moment(payload, "modified_at", "create_at"),
         "title": fields.text(payload, "name"),
         "sku": fields.text(payload, "u_sku") or fields.text(payload, "u_model"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from crm_integration.stores._contract import Delivery, JsonObject, Unreadable
-from crm_integration.stores._cutting import NotSplittable, whole
+from crm_integration.stores._cutting import delivered
 from crm_integration.stores.api2cart.methods import LISTED
 from crm_integration.stores.api2cart.objects import id_text, identity
 
@@ -31,7 +31,7 @@ def read_delivery(headers: Mapping[str, str], body: bytes) -> Delivery:
     the body under the same names. The object is the body itself or lies below its entity's name;
     a body without an id names none. Raises Unreadable `no_topic`, `not_json`.
     """
-    payload = _payload(body)
+    payload = delivered(body) if body.strip() else {}
     entity, action = (_named(headers, payload, name) for name in ("entity", "action"))
     if not entity or not action:
         raise Unreadable(
@@ -63,12 +63,3 @@ def _object_id(payload: JsonObject, entity: str, object_type: str | None) -> str
     if object_type is None:
         return id_text(held.get("id"))
     return identity(LISTED[object_type], held) or id_text(held.get("entity_id"))
-
-
-def _payload(body: bytes) -> JsonObject:
-    if not body.strip():
-        return {}
-    try:
-        return whole(body)
-    except NotSplittable as error:
-        raise Unreadable("not_json", field="", fix="expected one JSON object") from error

@@ -16,6 +16,7 @@ import httpx
 from crm_integration.errors import MissingScope, NeedsReconnect, Permanent, RemoteError, Transient
 from crm_integration.stores._contract import JsonObject
 from crm_integration.stores._cutting import NotSplittable, whole
+from crm_integration.stores._payload import block_if_any
 from crm_integration.transport.http import retry_after
 
 THROTTLED = "THROTTLED"
@@ -153,8 +154,7 @@ def _by_code(errors: Any, host: str) -> RemoteError:
 
 def _refusal(entry: JsonObject, host: str) -> Refusal:
     """Never the message itself: it may quote what was searched for."""
-    stated: Any = entry.get("extensions")
-    extensions = cast(JsonObject, stated) if isinstance(stated, dict) else {}
+    extensions = block_if_any(entry, "extensions")
     code = extensions.get("code")
     return Refusal(
         code[:80] if isinstance(code, str) else "",

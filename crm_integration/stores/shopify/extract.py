@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, cast
 
 from crm_integration.errors import Permanent
-from crm_integration.stores._contract import JsonObject, Page, StoreAccount, Window
+from crm_integration.stores._contract import Page, StoreAccount, Window
+from crm_integration.stores._payload import block_if_any
 from crm_integration.stores.shopify import documents as gql
 from crm_integration.stores.shopify.bulk import bulk_pages, is_bulk
 from crm_integration.stores.shopify.client import Client
@@ -30,8 +30,7 @@ def check(client: Client) -> StoreAccount:
 
     Raises NeedsReconnect, MissingScope, Transient, and Permanent for an answer of another form.
     """
-    found: Any = client.query(gql.SHOP, {}).data.get("shop")
-    shop = cast(JsonObject, found) if isinstance(found, dict) else {}
+    shop = block_if_any(client.query(gql.SHOP, {}).data, "shop")
     domain, currency = shop.get("myshopifyDomain"), shop.get("currencyCode")
     if not isinstance(domain, str) or not domain or not isinstance(currency, str):
         raise Permanent("the shop states neither domain nor currency: check its address")

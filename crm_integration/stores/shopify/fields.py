@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from crm_integration.stores._amounts import decimal, money
 from crm_integration.stores._contract import JsonObject
-from crm_integration.stores._payload import Reading, block, rows
+from crm_integration.stores._payload import Reading, block, block_if_any, rows
 from crm_integration.stores._payload import required_id as required
 from crm_integration.stores.shopify.objects import tail
 
@@ -34,8 +34,7 @@ def required_id(holder: JsonObject, path: str = "") -> str:
 
 def optional_id(holder: JsonObject, name: str) -> str | None:
     """The number of a linked object's gid; None where nothing is linked (any more)."""
-    value: Any = holder.get(name)
-    return tail(cast(JsonObject, value).get("id")) if isinstance(value, dict) else None
+    return tail(block_if_any(holder, name).get("id"))
 
 
 def shop_money(holder: JsonObject, name: str, currency: str, path: str = "") -> int:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from crm_integration.errors import MissingScope, Permanent, RemoteError, Transient
 from crm_integration.stores._contract import JsonObject
+from crm_integration.stores._payload import block_if_any
 from crm_integration.stores.shopify import documents as gql
 from crm_integration.stores.shopify.client import Client
 from crm_integration.stores.shopify.objects import ObjectType
@@ -60,9 +61,9 @@ def start(client: Client, kind: ObjectType, search: str) -> str:
     while True:
         asked = {"query": kind.bulk_text(search)}
         answer = client.query(gql.BULK_RUN, asked, repeatable=False)
-        payload = _object(answer.data, "bulkOperationRunQuery")
+        payload = block_if_any(answer.data, "bulkOperationRunQuery")
         codes = _codes(payload)
-        gid = _object(payload, "bulkOperation").get("id")
+        gid = block_if_any(payload, "bulkOperation").get("id")
         if isinstance(gid, str) and not codes:
             return gid
         if not codes or not set(codes) <= set(_BUSY):
@@ -148,8 +149,3 @@ def _count(state: JsonObject, name: str) -> int:
     if not value.isdigit():
         raise Permanent(f"a bulk operation states no {name}", code="no_count")
     return int(value)
-
-
-def _object(holder: JsonObject, name: str) -> JsonObject:
-    value: Any = holder.get(name)
-    return cast(JsonObject, value) if isinstance(value, dict) else {}

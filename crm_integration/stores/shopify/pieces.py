@@ -18,6 +18,7 @@ from typing import Any, cast
 from crm_integration.errors import Permanent, Transient
 from crm_integration.stores._contract import Gone, JsonObject, SourceObject, Unsplittable
 from crm_integration.stores._cutting import cut_elements, cut_value
+from crm_integration.stores._payload import block_if_any
 from crm_integration.stores.shopify import documents as gql
 from crm_integration.stores.shopify.client import Client
 from crm_integration.stores.shopify.fields import items_in
@@ -120,7 +121,7 @@ def _read_on(client: Client, kind: ObjectType, value: JsonObject, payload: bytes
     draft = Draft(value, [payload])
     if kind.more is None:
         return draft
-    connection = _connection(value, kind.nested)
+    connection = block_if_any(value, kind.nested)
     draft.rows.extend(_nodes(connection))
     while (after := next_cursor(connection)) is not None:
         asked = {"id": value["id"], "after": after, "first": kind.more.size}
@@ -138,7 +139,7 @@ def _read_on(client: Client, kind: ObjectType, value: JsonObject, payload: bytes
 def _more_of_parcel(client: Client, parcel: JsonObject) -> list[bytes]:
     pieces: list[bytes] = []
     document = gql.MORE_PARCEL_LINES
-    connection = _connection(parcel, _PARCEL_LINES)
+    connection = block_if_any(parcel, _PARCEL_LINES)
     while (after := next_cursor(connection)) is not None:
         asked = {"id": parcel["id"], "after": after, "first": document.size}
         node, piece = cut_value(client.query(document, asked).body, ("data", "node"))
@@ -175,8 +176,7 @@ def envelope(**parts: Sequence[bytes]) -> bytes:
 
 def next_cursor(connection: JsonObject) -> str | None:
     """Where the next page begins; None behind the last. Raises Permanent where it is not told."""
-    info: Any = connection.get("pageInfo")
-    stated = cast(JsonObject, info) if isinstance(info, dict) else {}
+    stated = block_if_any(connection, "pageInfo")
     if not stated.get("hasNextPage"):
         return None
     cursor = stated.get("endCursor")
@@ -186,15 +186,10 @@ def next_cursor(connection: JsonObject) -> str | None:
 
 
 def _advanced(node: JsonObject, name: str, after: str) -> JsonObject:
-    connection = _connection(node, name)
+    connection = block_if_any(node, name)
     if next_cursor(connection) == after:
         raise Permanent(f"the pages of {name} do not advance", code="no_advance")
     return connection
-
-
-def _connection(node: JsonObject, name: str) -> JsonObject:
-    value: Any = node.get(name)
-    return cast(JsonObject, value) if isinstance(value, dict) else {}
 
 
 def _nodes(connection: JsonObject) -> list[JsonObject]:

@@ -7,10 +7,9 @@ file and the pages of a long order both become a node with all its nested object
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
 
 from crm_integration.stores._contract import JsonObject, Unreadable, Upcaster
-from crm_integration.stores._payload import rows
+from crm_integration.stores._payload import block_if_any, rows
 from crm_integration.stores.shopify.objects import BULK, PIECES, TYPES, ObjectType
 
 NODE = "node"
@@ -75,8 +74,7 @@ def _append(holder: JsonObject, name: str, piece: JsonObject) -> None:
 
 
 def _nodes(holder: JsonObject, name: str) -> list[JsonObject]:
-    value: Any = holder.get(name)
-    return rows(cast(JsonObject, value), "nodes", f"{name}.") if isinstance(value, dict) else []
+    return rows(block_if_any(holder, name), "nodes", f"{name}.")
 
 
 _MAKERS: Mapping[str, Callable[[ObjectType], Upcaster]] = {BULK: from_bulk, PIECES: from_pieces}

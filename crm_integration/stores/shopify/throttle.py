@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from crm_integration.errors import Transient
 from crm_integration.stores._contract import JsonObject
+from crm_integration.stores._payload import block_if_any
 from crm_integration.transport.retry import LEAST_WAIT, LONGEST_WAIT
 
 _UNTOLD_WAIT = 2.0
@@ -70,20 +71,15 @@ class Throttle:
 
     def learn(self, name: str, answer: JsonObject) -> None:
         """Read `extensions.cost` of an answer, also of a refusal; nonsense is passed over."""
-        cost = _object(_object(answer, "extensions"), "cost")
+        cost = block_if_any(block_if_any(answer, "extensions"), "cost")
         requested = _number(cost, "requestedQueryCost")
         if requested is not None:
             self.charged[name] = requested
-        status = _object(cost, "throttleStatus")
+        status = block_if_any(cost, "throttleStatus")
         names = ("maximumAvailable", "currentlyAvailable", "restoreRate")
         maximum, available, rate = (_number(status, key) for key in names)
         if maximum is not None and available is not None and rate:
             self.bucket = Bucket(maximum, available, rate, self.clock())
-
-
-def _object(holder: JsonObject, name: str) -> JsonObject:
-    value: Any = holder.get(name)
-    return cast(JsonObject, value) if isinstance(value, dict) else {}
 
 
 def _number(holder: JsonObject, name: str) -> float | None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, cast
 
 from crm_integration.stores._contract import Delivery, JsonObject, Unreadable
 from crm_integration.stores._cutting import delivered
-from crm_integration.stores._payload import utc
+from crm_integration.stores._payload import block_if_any, utc
 from crm_integration.stores.shopify.objects import is_number, tail
 
 _OWN = {"orders": "order", "customers": "customer", "products": "product", "checkouts": "cart"}
@@ -57,7 +56,7 @@ def _subject(topic: str, payload: JsonObject) -> tuple[str | None, str | None]:
     if topic in _PRIVACY:
         return None, None
     if topic == "orders/edited":
-        return "order", _id(_object(payload, "order_edit"), "order_id")
+        return "order", _id(block_if_any(payload, "order_edit"), "order_id")
     if topic == "customers/merge":
         kept = payload.get("admin_graphql_api_customer_kept_id")
         return "customer", tail(kept)
@@ -80,8 +79,3 @@ def _id(holder: JsonObject, name: str) -> str | None:
         return None
     text = str(value)
     return text if is_number(text) and int(text) else None
-
-
-def _object(holder: JsonObject, name: str) -> JsonObject:
-    value: Any = holder.get(name)
-    return cast(JsonObject, value) if isinstance(value, dict) else {}

@@ -12,6 +12,7 @@ from typing import Any, cast
 import httpx
 
 from crm_integration.errors import MissingScope, NeedsReconnect, Permanent, RemoteError, Transient
+from crm_integration.stores._payload import block_if_any
 from crm_integration.transport.http import retry_after
 
 _WRONG_SECRET = "woocommerce_rest_authentication_error"  # noqa: S105 - an error code
@@ -93,7 +94,5 @@ def _code_and_params(response: httpx.Response) -> tuple[str, tuple[str, ...]]:
     if not isinstance(body, dict):
         return "", ()
     answer = cast(dict[str, Any], body)
-    code, data = answer.get("code"), answer.get("data")
-    params: Any = cast(dict[str, Any], data).get("params") if isinstance(data, dict) else None
-    names = tuple(cast(dict[str, Any], params)) if isinstance(params, dict) else ()
-    return (code[:80] if isinstance(code, str) else ""), names
+    code, names = answer.get("code"), block_if_any(block_if_any(answer, "data"), "params")
+    return (code[:80] if isinstance(code, str) else ""), tuple(names)

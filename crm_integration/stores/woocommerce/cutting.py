@@ -1,72 +1,16 @@
-"""Cuts the objects of an answer out of its bytes, exactly as they came.
+"""Cuts the objects of an answer out of its bytes and gives each its identity and time.
 
-Prevents a raw record that is not what the store said: parsing and writing again changes key
-order, number forms and escapes. Bytes that are no UTF-8 survive as surrogate escapes.
+Prevents a version that is hours off: WooCommerce's `*_gmt` times are UTC and state no zone.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from crm_integration.stores._contract import JsonObject, SourceObject, Unsplittable
-
-_FIRST_YEAR = 1900
-"""Earlier years are the empty dates of old databases, never a change in a web shop."""
-_SPACE = re.compile(r"[ \t\r\n\ufeff]*")
-
-
-class NotSplittable(ValueError):
-    """The answer is not a JSON array (of `reason`), so no object can be cut out of it."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are no JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
-
-
-def elements(body: bytes) -> Iterator[tuple[Any, bytes]]:
-    """Every element of a JSON array, decoded, with its own bytes.
-
-    Raises NotSplittable (`not_json`, `not_a_list`), possibly after some elements.
-    """
-    text = body.decode("utf-8", "surrogateescape")
-    at = _skip(text, 0)
-    if text[at : at + 1] != "[":
-        raise NotSplittable("not_a_list" if _is_json(text, at) else "not_json")
-    at = _skip(text, at + 1)
-    if text[at : at + 1] == "]":
-        return
-    while True:
-        value, end = _decode(text, at)
-        yield value, text[at:end].encode("utf-8", "surrogateescape")
-        at = _skip(text, end)
-        if text[at : at + 1] == "]":
-            return
-        if text[at : at + 1] != ",":
-            raise NotSplittable("not_json")
-        at = _skip(text, at + 1)
-
-
-def whole(body: bytes) -> JsonObject:
-    """The one object an answer (or a raw payload) consists of. Raises NotSplittable."""
-    text = body.decode("utf-8", "surrogateescape")
-    at = _skip(text, 0)
-    value, end = _decode(text, at)
-    if _skip(text, end) != len(text):
-        raise NotSplittable("not_json")
-    if not isinstance(value, dict):
-        raise NotSplittable("not_an_object")
-    return cast(JsonObject, value)
+from crm_integration.stores._cutting import cut_elements
+from crm_integration.stores._payload import utc
 
 
 def split(object_type: str, body: bytes) -> tuple[list[SourceObject], list[Unsplittable]]:
@@ -76,7 +20,7 @@ def split(object_type: str, body: bytes) -> tuple[list[SourceObject], list[Unspl
     """
     objects: list[SourceObject] = []
     strange: list[Unsplittable] = []
-    for value, payload in elements(body):
+    for value, payload in cut_elements(body, ()):
         made = source_object(object_type, value, payload)
         if isinstance(made, SourceObject):
             objects.append(made)
@@ -113,36 +57,9 @@ def id_text(value: Any) -> str | None:
 
 def source_time(element: JsonObject) -> datetime | None:
     """When this version was made: last change, else creation (refunds never change), in UTC."""
-    return utc(element.get("date_modified_gmt")) or utc(element.get("date_created_gmt"))
+    return gmt(element.get("date_modified_gmt")) or gmt(element.get("date_created_gmt"))
 
 
-def utc(value: Any) -> datetime | None:
+def gmt(value: Any) -> datetime | None:
     """A time of a `*_gmt` field, which carries no zone though it is UTC; None if it is none."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment.year >= _FIRST_YEAR else None
-
-
-def _decode(text: str, at: int) -> tuple[Any, int]:
-    try:
-        return _DECODER.raw_decode(text, at)
-    except (ValueError, RecursionError) as error:
-        raise NotSplittable("not_json") from error
-
-
-def _is_json(text: str, at: int) -> bool:
-    try:
-        return _skip(text, _decode(text, at)[1]) == len(text)
-    except NotSplittable:
-        return False
-
-
-def _skip(text: str, at: int) -> int:
-    """Behind white space and byte order marks, which PHP files saved with one put before."""
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+    return utc(value, unzoned=UTC)

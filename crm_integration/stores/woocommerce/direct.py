@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 
 from crm_integration.errors import Permanent
 from crm_integration.stores._contract import Gone, SourceObject
+from crm_integration.stores._cutting import NotSplittable, whole
 from crm_integration.stores.woocommerce.answers import is_gone
 from crm_integration.stores.woocommerce.client import Client
-from crm_integration.stores.woocommerce.cutting import NotSplittable, source_object, split, whole
+from crm_integration.stores.woocommerce.cutting import source_object, split
 
 PATHS = {"customer": "customers", "product": "products", "order": "orders", "refund": "refunds"}
 _BATCH = 100

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 from crm_integration.errors import BadInput, Permanent
 from crm_integration.stores._contract import JsonObject, Page, StoreAccount, Window
+from crm_integration.stores._cutting import NotSplittable, cut_elements, whole
 from crm_integration.stores.woocommerce.client import Client
-from crm_integration.stores.woocommerce.cutting import NotSplittable, elements, whole
 from crm_integration.stores.woocommerce.direct import fetch
-from crm_integration.stores.woocommerce.keyset import Listing, keyset_pages
+from crm_integration.stores.woocommerce.keyset import keyset_pages
+from crm_integration.stores.woocommerce.place import Listing
 from crm_integration.stores.woocommerce.sweep import sweep_pages
 
 __all__ = ["check", "fetch", "pages"]
@@ -59,7 +60,8 @@ def _currency(client: Client) -> str:
     given = client.settings.get("currency")
     if isinstance(given, str) and given:
         # The shop's settings are left alone, but the key must still prove that it opens.
-        list(elements(client.get("orders", {"per_page": "1", "_fields": "id"}).content))
+        answer = client.get("orders", {"per_page": "1", "_fields": "id"})
+        list(cut_elements(answer.content, ()))
         return given.upper()
     path = "settings/general/woocommerce_currency"
     value = _object(client.get(path).content, path).get("value")

@@ -11,74 +11,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, time, timedelta
-from typing import Any, cast
+from datetime import datetime, timedelta
 
-from crm_integration.errors import BadInput, Permanent
+from crm_integration.errors import Permanent
 from crm_integration.stores._contract import Page, SourceObject, Unsplittable, Window
+from crm_integration.stores._cutting import NotSplittable
 from crm_integration.stores.woocommerce.client import Client
-from crm_integration.stores.woocommerce.cutting import NotSplittable, split
+from crm_integration.stores.woocommerce.cutting import split
+from crm_integration.stores.woocommerce.place import PER_PAGE, Listing, Place, seconds, start_of
 
-PER_PAGE = 100
-"""The most a shop allows; 101 is a 400."""
 _SECOND = timedelta(seconds=1)
-_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Listing:
-    """Where one type is listed and by which time: the names of the shop's parameters."""
-
-    object_type: str
-    path: str
-    orderby: str
-    after: str
-    before: str
-
-    def params(self, place: _Place, window: Window | None) -> dict[str, str]:
-        """Query of one request. With dates_are_gmt no zone may be given: it would be converted."""
-        params = {
-            "orderby": self.orderby,
-            "order": "asc",
-            "dates_are_gmt": "true",
-            "per_page": str(place.size),
-            "page": str(place.page),
-        }
-        if place.after >= 0:
-            params[self.after] = _stamp(place.moment)
-        if window is not None:
-            params[self.before] = f"{window.end.isoformat()}T00:00:00"
-        return params
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the listing stands; as JSON it is the checkpoint.
-
-    `after` is exclusive, in seconds since 1970; -1 is no limit. `fresh`: this pass over the
-    pages brought something new, so one more pass is due. `broken` is the page that was no list
-    and is being read again row by row (0: none); `page` then counts rows.
-    """
-
-    after: int
-    page: int = 1
-    fresh: bool = False
-    broken: int = 0
-    done: bool = False
-    listed: int | None = None
-
-    @property
-    def moment(self) -> datetime:
-        return _FIRST + timedelta(seconds=self.after)
-
-    @property
-    def size(self) -> int:
-        return 1 if self.broken else PER_PAGE
-
-    @property
-    def first_row(self) -> int:
-        """Of the broken page, counted from 1."""
-        return (self.broken - 1) * PER_PAGE + 1
 
 
 @dataclass
@@ -136,7 +78,7 @@ def keyset_pages(
 
     Raises BadInput for a checkpoint of another making, Permanent for a shop that repeats itself.
     """
-    place, seen = _start(window, resume), _Seen()
+    place, seen = start_of(window, resume), _Seen()
     while not place.done:
         answer, place = _read(client, listing, window, place, seen)
         following = _next(place, answer, seen.latest())
@@ -153,8 +95,8 @@ def keyset_pages(
 
 
 def _read(
-    client: Client, listing: Listing, window: Window | None, place: _Place, seen: _Seen
-) -> tuple[_Answer, _Place]:
+    client: Client, listing: Listing, window: Window | None, place: Place, seen: _Seen
+) -> tuple[_Answer, Place]:
     response = client.get(listing.path, listing.params(place, window))
     if place.listed is None:
         total = response.headers.get("x-wp-total", "")
@@ -181,7 +123,7 @@ def _read(
     return _Answer(unseen, strange, last, full=count == place.size, progress=progress), place
 
 
-def _next(place: _Place, answer: _Answer, latest: datetime | None) -> _Place:
+def _next(place: Place, answer: _Answer, latest: datetime | None) -> Place:
     """Where to go on; `latest` is the newest time read since `place.after`."""
     if place.broken:
         return _next_row(place, answer, latest)
@@ -191,7 +133,7 @@ def _next(place: _Place, answer: _Answer, latest: datetime | None) -> _Place:
     fresh = place.fresh or answer.progress
     beyond = answer.last is not None and answer.last - _SECOND > place.moment
     if place.page == 1 and beyond and answer.last is not None:
-        return replace(place, after=_seconds(answer.last) - 1, fresh=False)
+        return replace(place, after=seconds(answer.last) - 1, fresh=False)
     if answer.full and not beyond:
         return replace(place, page=place.page + 1, fresh=fresh)
     if fresh:
@@ -201,7 +143,7 @@ def _next(place: _Place, answer: _Answer, latest: datetime | None) -> _Place:
     return replace(place, done=True)
 
 
-def _next_row(place: _Place, answer: _Answer, latest: datetime | None) -> _Place:
+def _next_row(place: Place, answer: _Answer, latest: datetime | None) -> Place:
     """Through the rows of a broken page, again until nothing is new; then past the page."""
     fresh = place.fresh or answer.progress
     ended = not answer.full and not answer.broken
@@ -214,34 +156,10 @@ def _next_row(place: _Place, answer: _Answer, latest: datetime | None) -> _Place
     if ended:
         return replace(place, page=1, broken=0, done=True)
     if latest - _SECOND > place.moment:
-        return replace(place, after=_seconds(latest) - 1, page=1, broken=0, fresh=False)
+        return replace(place, after=seconds(latest) - 1, page=1, broken=0, fresh=False)
     return replace(place, page=place.broken + 1, broken=0, fresh=False)
 
 
-def _refuse_endless(place: _Place, seen: int) -> None:
+def _refuse_endless(place: Place, seen: int) -> None:
     if place.page * place.size > seen + 2 * PER_PAGE:
         raise Permanent("the shop repeats the same page for every page number: listing stopped")
-
-
-def _start(window: Window | None, resume: str | None) -> _Place:
-    if resume is not None:
-        return _from_checkpoint(resume)
-    if window is None:
-        return _Place(after=-1)
-    return _Place(after=_seconds(datetime.combine(window.start, time(), UTC)) - 1)
-
-
-def _from_checkpoint(text: str) -> _Place:
-    try:
-        place = _Place(**cast(dict[str, Any], json.loads(text)))
-    except (ValueError, TypeError) as error:
-        raise BadInput("this checkpoint was not made by this listing: start it anew") from error
-    return replace(place, page=place.first_row, fresh=False) if place.broken else place
-
-
-def _seconds(moment: datetime) -> int:
-    return int((moment - _FIRST).total_seconds())
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S")

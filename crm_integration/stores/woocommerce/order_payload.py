@@ -9,24 +9,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from crm_integration.canonical.customers import Customer, CustomerKind
 from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.orders import FinancialState, FulfilmentState, Order
+from crm_integration.stores._amounts import known_currency, paid_state
 from crm_integration.stores._contract import JsonObject, StoreContext, Unreadable
-from crm_integration.stores.woocommerce.cutting import id_text, utc
-from crm_integration.stores.woocommerce.fields import (
-    CREDIT_TAG_KEY,
-    Fields,
-    currency_of,
-    decimal,
-    moment,
-    money,
-    required_id,
-    rows,
-    whole_number,
-)
+from crm_integration.stores._payload import checked, rows
+from crm_integration.stores._php import amount, count, number, section
+from crm_integration.stores.woocommerce.cutting import gmt, id_text
+from crm_integration.stores.woocommerce.fields import CREDIT_TAG_KEY, Fields, moment, required_id
 
 _STATES = {
     "pending": FinancialState.pending,
@@ -98,23 +89,9 @@ def made(payload: JsonObject) -> datetime:
     return moment(payload, "date_modified_gmt", "date_created_gmt")
 
 
-def checked(model: type[StoreObject], values: dict[str, Any]) -> StoreObject:
-    """The model, or Unreadable `invalid` with the path of the first refused field."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise Unreadable(
-            "invalid", field=path, fix=f"the model refuses it ({first['type']})"
-        ) from None
-
-
 def _guest(payload: JsonObject) -> StoreObject:
     fields = Fields()
-    billing = fields.block(payload, "billing")
-    kinds = ("billing", "shipping")
-    addresses = [found for kind in kinds if (found := fields.address(payload, kind))]
+    billing = section(payload, "billing")
     return checked(Customer, {
         "source_id": required_id(payload, "id"),
         "source_time": made(payload),
@@ -124,13 +101,13 @@ def _guest(payload: JsonObject) -> StoreObject:
         "last_name": fields.text(billing, "last_name", "billing."),
         "company": fields.text(billing, "company", "billing."),
         "phone": fields.text(billing, "phone", "billing."),
-        "addresses": addresses,
+        "addresses": fields.addresses(payload),
         "flags": fields.flags,
     })  # fmt: skip
 
 
 def _order(payload: JsonObject, fields: Fields) -> StoreObject:
-    currency = currency_of(payload)
+    currency = known_currency(payload.get("currency"))
     kind, customer = customer_identity(payload)
     status = fields.text(payload, "status").removeprefix("wc-")
     changed = made(payload)
@@ -141,22 +118,22 @@ def _order(payload: JsonObject, fields: Fields) -> StoreObject:
         "number": order_number(payload, fields),
         "customer_kind": kind,
         "customer_source_id": customer,
-        "email": fields.text(fields.block(payload, "billing"), "email", "billing.").strip() or None,
+        "email": fields.text(section(payload, "billing"), "email", "billing.").strip() or None,
         "placed_at": moment(payload, "date_created_gmt"),
-        "paid_at": utc(payload.get("date_paid_gmt")),
+        "paid_at": gmt(payload.get("date_paid_gmt")),
         # The shop keeps no time of cancelling: the change that brought the state is the nearest.
         "cancelled_at": changed if state is FinancialState.cancelled else None,
         "currency": currency,
-        "total_minor": money(payload, "total", currency),
-        "tax_minor": money(payload, "total_tax", currency),
-        "shipping_minor": money(payload, "shipping_total", currency),
-        "discount_minor": money(payload, "discount_total", currency),
+        "total_minor": amount(payload, "total", currency),
+        "tax_minor": amount(payload, "total_tax", currency),
+        "shipping_minor": amount(payload, "shipping_total", currency),
+        "discount_minor": amount(payload, "discount_total", currency),
         "financial_state": state,
         "fulfilment_state": _fulfilment(payload, status),
         "store_status": status,
         "note": fields.text(payload, "customer_note"),
-        "billing": fields.address(payload, "billing"),
-        "shipping": fields.address(payload, "shipping"),
+        "billing": fields.block_address(payload, "billing"),
+        "shipping": fields.block_address(payload, "shipping"),
         "lines": _lines(payload, currency, fields),
     }
     values["flags"] = fields.flags
@@ -178,10 +155,10 @@ def _line(position: int, row: JsonObject, currency: str, fields: Fields) -> dict
         "variant_source_id": id_text(row.get("variation_id")) or "",
         "sku": fields.text(row, "sku", path),
         "title": fields.text(row, "name", path),
-        "quantity": whole_number(row, "quantity", path),
-        "unit_price": decimal(row, "price", path),
-        "total_minor": money(row, "total", currency, path),
-        "tax_minor": money(row, "total_tax", currency, path),
+        "quantity": count(row, "quantity", path),
+        "unit_price": number(row, "price", path),
+        "total_minor": amount(row, "total", currency, path),
+        "tax_minor": amount(row, "total_tax", currency, path),
     }
 
 
@@ -189,18 +166,15 @@ def _financial(payload: JsonObject, status: str, currency: str, fields: Fields) 
     state = _STATES.get(status)
     if state is None:  # a plugin's own status: what was paid is all that can be told
         fields.flag("status_unknown")
-        paid = utc(payload.get("date_paid_gmt")) is not None
+        paid = gmt(payload.get("date_paid_gmt")) is not None
         state = FinancialState.paid if paid else FinancialState.pending
     if state is not FinancialState.paid:
         return state
     refunds = rows(payload, "refunds")
     refunded = -sum(
-        money(row, "total", currency, f"refunds[{n}].") for n, row in enumerate(refunds)
+        amount(row, "total", currency, f"refunds[{n}].") for n, row in enumerate(refunds)
     )
-    total = money(payload, "total", currency)
-    if 0 < total <= refunded:
-        return FinancialState.refunded
-    return FinancialState.partially_refunded if 0 < refunded < total else state
+    return paid_state(amount(payload, "total", currency), refunded)
 
 
 def _fulfilment(payload: JsonObject, status: str) -> FulfilmentState:
@@ -209,6 +183,6 @@ def _fulfilment(payload: JsonObject, status: str) -> FulfilmentState:
         return _FULFILMENT[stated]
     # A refunded order keeps the time at which it was completed.
     shipped = status == "completed" or (
-        status == "refunded" and utc(payload.get("date_completed_gmt")) is not None
+        status == "refunded" and gmt(payload.get("date_completed_gmt")) is not None
     )
     return FulfilmentState.fulfilled if shipped else FulfilmentState.unfulfilled

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
 
-from crm_integration.errors import BadInput, Permanent
+from crm_integration.errors import Permanent
+from crm_integration.stores._checkpoint import foreign_checkpoint, place_in
 from crm_integration.stores._contract import Page, SourceObject, Unsplittable
+from crm_integration.stores._cutting import NotSplittable
 from crm_integration.stores.woocommerce.client import Client
-from crm_integration.stores.woocommerce.cutting import NotSplittable, split
+from crm_integration.stores.woocommerce.cutting import split
 from crm_integration.stores.woocommerce.direct import fetch
 
 PER_PAGE = 100
@@ -121,9 +122,9 @@ def _missed(client: Client, listed: list[SourceObject], seen: set[int]) -> list[
 
 
 def _from_checkpoint(text: str) -> _Place:
+    place = place_in(text, _Place)
     try:
-        place = _Place(**cast(dict[str, Any], json.loads(text)))
         _Seen(place.seen)
-    except (ValueError, TypeError) as error:
-        raise BadInput("this checkpoint was not made by this listing: start it anew") from error
+    except ValueError as error:
+        raise foreign_checkpoint() from error
     return place

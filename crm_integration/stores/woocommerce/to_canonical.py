@@ -13,19 +13,13 @@ from crm_integration.canonical.customers import Customer, CustomerKind
 from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.products import Product
 from crm_integration.canonical.refunds import Refund
+from crm_integration.stores._amounts import known_currency
 from crm_integration.stores._contract import JsonObject, StoreContext, Unreadable
-from crm_integration.stores.woocommerce.cutting import id_text, utc
-from crm_integration.stores.woocommerce.fields import (
-    Fields,
-    currency_of,
-    known_currency,
-    moment,
-    money,
-    required_id,
-    wrong_type,
-)
+from crm_integration.stores._payload import checked, wrong_type
+from crm_integration.stores._php import amount, section
+from crm_integration.stores.woocommerce.cutting import gmt, id_text
+from crm_integration.stores.woocommerce.fields import Fields, moment, required_id
 from crm_integration.stores.woocommerce.order_payload import (
-    checked,
     customer_identity,
     is_credit,
     made,
@@ -57,9 +51,7 @@ def to_canonical(
 
 def _customer(payload: JsonObject) -> StoreObject:
     fields = Fields()
-    billing = fields.block(payload, "billing")
-    kinds = ("billing", "shipping")
-    addresses = [found for kind in kinds if (found := fields.address(payload, kind))]
+    billing = section(payload, "billing")
     names = {name: fields.text(payload, name) for name in ("first_name", "last_name")}
     if not any(names.values()):  # accounts made at the checkout often have only an address
         names = {name: fields.text(billing, name, "billing.") for name in names}
@@ -71,8 +63,8 @@ def _customer(payload: JsonObject) -> StoreObject:
         **names,
         "company": fields.text(billing, "company", "billing."),
         "phone": fields.text(billing, "phone", "billing."),
-        "registered_at": utc(payload.get("date_created_gmt")),
-        "addresses": addresses,
+        "registered_at": gmt(payload.get("date_created_gmt")),
+        "addresses": fields.addresses(payload),
         "flags": fields.flags,
     })  # fmt: skip
 
@@ -81,15 +73,15 @@ def _refund(payload: JsonObject, parent: JsonObject | None, context: StoreContex
     if parent is None:
         raise Unreadable("no_parent", field="parent_id", fix="its order must be read first")
     fields = Fields()
-    currency = currency_of(parent)
-    amount = money(payload, "amount", currency)
+    currency = known_currency(parent.get("currency"))
+    given_back = amount(payload, "amount", currency)
     source_id = required_id(payload, "id")
     values: dict[str, Any] = {
         "source_id": source_id,
         "source_time": moment(payload, "date_created_gmt"),
         "refunded_at": moment(payload, "date_created_gmt"),
         "currency": currency,
-        "amount_minor": amount,
+        "amount_minor": given_back,
         "reason": fields.text(payload, "reason"),
     }
     if is_credit(parent, context):
@@ -98,7 +90,7 @@ def _refund(payload: JsonObject, parent: JsonObject | None, context: StoreContex
         values["number"] = order_number(parent, fields)
     else:
         values |= {"order_source_id": required_id(parent, "id"), "number": source_id}
-    if amount <= 0:
+    if given_back <= 0:
         fields.flag("refund_not_positive")
     return checked(Refund, {**values, "flags": fields.flags})
 
@@ -153,4 +145,4 @@ def _price(holder: JsonObject, currency: str, path: str) -> int | None:
     """None where the shop states no price (a variable product), which differs from 0."""
     if holder.get("price") in (None, ""):
         return None
-    return money(holder, "price", currency, path)
+    return amount(holder, "price", currency, path)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crm_integration.stores._contract import Delivery, JsonObject, Unreadable
-from crm_integration.stores.woocommerce.cutting import NotSplittable, id_text, source_time, whole
+from crm_integration.stores._cutting import delivered
+from crm_integration.stores.woocommerce.cutting import id_text, source_time
 
 PING = "ping"
 _TYPES = frozenset({"order", "customer", "product"})
@@ -30,7 +31,7 @@ def read_delivery(headers: Mapping[str, str], body: bytes) -> Delivery:
     topic = headers.get("x-wc-webhook-topic", "")
     if not topic:
         return _ping(body, delivery_id)
-    payload = _payload(body)
+    payload = delivered(body)
     if topic in _ORDER_ACTIONS:
         return Delivery(topic, "order", id_text(payload.get("arg")), None, delivery_id)
     resource, _, event = topic.partition(".")
@@ -59,10 +60,3 @@ def _ping(body: bytes, delivery_id: str | None) -> Delivery:
 def _says_gone(payload: JsonObject) -> bool:
     code = payload.get("code")
     return isinstance(code, str) and code.endswith("invalid_id")
-
-
-def _payload(body: bytes) -> JsonObject:
-    try:
-        return whole(body)
-    except NotSplittable as error:
-        raise Unreadable("not_json", field="", fix="expected one JSON object") from error

@@ -277,9 +277,16 @@ def test_an_answer_that_is_another_object_is_refused(street: Street) -> None:
 
 
 def _parcels(method: str, query: dict[str, str]) -> Json:
-    """Three orders; the second one's parcel left four days after it, the third is deleted."""
+    """Four orders; the second one's parcel left four days after it, the third is deleted, and of
+    the fourth the cart itself says that nothing was sent."""
     if method == "order.list":
-        rows = [order(1, 0), order(2, 0), order(3, 0)]
+        sent = {"additional_fields": {"fulfillment_status": "shipped"}}
+        rows = [
+            {**order(1, 0), **sent},
+            {**order(2, 0), **sent},
+            {**order(3, 0), **sent},
+            order(4, 0),
+        ]
         return {"result": {"order": rows}}
     if method == "order.info":
         return {"result": {"id": query["id"], "order_id": f"R-{query['id']}"}}
@@ -304,6 +311,7 @@ def test_parcels_come_order_by_order_and_late_ones_within_the_lookback(street: S
     assert asked["modified_from"] == "2026-02-18T23:59:59+0000"
     assert asked["created_to"] == "2026-03-06T00:00:01+0000"
     assert "modified_to" not in asked
+    # No call is spent on the fourth.
     assert {query["order_id"] for query in cart.of("order.shipment.list")} == {"R-1", "R-2", "R-3"}
 
 

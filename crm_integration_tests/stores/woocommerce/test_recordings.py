@@ -15,6 +15,7 @@ from crm_integration.canonical.model import StoreObject
 from crm_integration.canonical.orders import Order
 from crm_integration.canonical.refunds import Refund
 from crm_integration.stores._contract import Delivery, StoreContext
+from crm_integration.stores._registry import connector
 from crm_integration.stores.woocommerce.to_canonical import to_canonical
 from crm_integration.stores.woocommerce.webhook import read_delivery
 from crm_integration_tests.shared_data import SHARED
@@ -93,6 +94,12 @@ def test_the_accounts_email_keeps_its_case() -> None:
     ]
 
 
+def test_nobodys_email_counts_as_verified() -> None:
+    """WooCommerce asks nobody to confirm an address: who typed it is not known to own it."""
+    found = [read("customer", payload)[0] for payload in recorded("customers_list_all")]
+    assert {x.email_verified for x in found if isinstance(x, Customer)} == {None}
+
+
 def test_every_recorded_list_can_be_read() -> None:
     counts = {
         name: len([one for payload in recorded(name) for one in read(kind, payload)])
@@ -137,3 +144,26 @@ def test_the_delivery_id_is_shared_by_different_objects() -> None:
     for one in found:
         about.setdefault(str(one.delivery_id), set()).add((one.topic, one.source_id))
     assert sum(len(objects) > 1 for objects in about.values()) > 0
+
+
+def test_what_drift_is_told_by_is_in_every_recorded_payload() -> None:
+    """A path that a healthy shop leaves out would hold its tenant's writes for nothing."""
+    seen = {
+        "order": [*recorded("orders_list_page1"), *recorded("orders_list_page2")],
+        "customer": recorded("customers_list_all"),
+        "product": recorded("products_list"),
+        "refund": [recorded("refund_partial"), recorded("refund_full")],
+    }
+    for object_type, paths in connector("woocommerce").manifest.required_paths.items():
+        for path in paths:
+            types = {kind for payload in seen[object_type] for kind in _types(payload, path)}
+            assert len(types) == 1, f"{object_type} {path}: {sorted(types)}"
+
+
+def _types(payload: Any, path: str) -> list[str]:
+    """JSON types at `a[].b`; KeyError where it is missing."""
+    found = [payload]
+    for name in path.split("."):
+        values = [one[name.removesuffix("[]")] for one in found]
+        found = [one for value in values for one in (value if name.endswith("[]") else [value])]
+    return ["number" if isinstance(one, int | float) else type(one).__name__ for one in found]

@@ -12,7 +12,7 @@ from crm_integration.canonical.orders import FinancialState, FulfilmentState, Or
 from crm_integration.canonical.products import Product
 from crm_integration.canonical.refunds import Refund
 from crm_integration.stores._contract import StoreContext, Unreadable
-from crm_integration.stores.woocommerce.order_payload import checked
+from crm_integration.stores._payload import checked
 from crm_integration.stores.woocommerce.to_canonical import to_canonical
 
 CONTEXT = StoreContext("GBP", {"credit_without_order_tag": "credit-without-order"})

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from crm_integration.canonical.activities import ACTIVITY_SCHEMA, Activity
-from crm_integration.canonical.customer_rows import name_customers
-from crm_integration.canonical.identity import IdentityKey, object_id
+from crm_integration.canonical.customer_rows import customers_of
+from crm_integration.canonical.identity import object_id
 from crm_integration.canonical.sourced import (
     Sourced,
     Stamp,
@@ -31,20 +31,9 @@ def write_activities(
     scope: TenantScope, batch: Sequence[Sourced[Activity]], stamp: Stamp
 ) -> Upserted:
     """Upsert a batch of activities, one version per activity."""
-    keyed = [(_customer(one), one.raw_id) for one in batch]
-    named = name_customers(scope, [(key, raw) for key, raw in keyed if key is not None], stamp)
-    rows = [
-        _row(scope, one, None if key is None else named[key], stamp)
-        for one, (key, _) in zip(batch, keyed, strict=True)
-    ]
+    people = customers_of(scope, batch, stamp)
+    rows = [_row(scope, one, who, stamp) for one, who in zip(batch, people, strict=True)]
     return upsert_versions(scope, activities, "activity_id", _COLUMNS, rows)
-
-
-def _customer(sourced: Sourced[Activity]) -> IdentityKey | None:
-    activity = sourced.item
-    if activity.customer_kind is None or activity.customer_source_id is None:
-        return None
-    return IdentityKey(sourced.connection_id, activity.customer_kind, activity.customer_source_id)
 
 
 def _row(

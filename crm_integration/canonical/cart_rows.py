@@ -14,8 +14,8 @@ from uuid import UUID
 from sqlalchemy import case, false, func, or_, update
 
 from crm_integration.canonical.carts import CART_SCHEMA, Cart
-from crm_integration.canonical.customer_rows import name_customers
-from crm_integration.canonical.identity import IdentityKey, object_id
+from crm_integration.canonical.customer_rows import customers_of
+from crm_integration.canonical.identity import object_id
 from crm_integration.canonical.sourced import (
     Sourced,
     Stamp,
@@ -40,22 +40,11 @@ _COLUMNS = (
 
 def write_carts(scope: TenantScope, batch: Sequence[Sourced[Cart]], stamp: Stamp) -> Upserted:
     """Upsert a batch of carts, one version per cart."""
-    keyed = [(_customer(one), one.raw_id) for one in batch]
-    named = name_customers(scope, [(key, raw) for key, raw in keyed if key is not None], stamp)
-    rows = [
-        _row(scope, one, None if key is None else named[key], stamp)
-        for one, (key, _) in zip(batch, keyed, strict=True)
-    ]
+    people = customers_of(scope, batch, stamp)
+    rows = [_row(scope, one, who, stamp) for one, who in zip(batch, people, strict=True)]
     upserted = upsert_versions(scope, carts, "cart_id", _COLUMNS, rows)
     _open_again(scope, upserted.changed)
     return upserted
-
-
-def _customer(sourced: Sourced[Cart]) -> IdentityKey | None:
-    cart = sourced.item
-    if cart.customer_kind is None or cart.customer_source_id is None:
-        return None
-    return IdentityKey(sourced.connection_id, cart.customer_kind, cart.customer_source_id)
 
 
 def _row(

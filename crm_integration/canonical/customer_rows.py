@@ -15,6 +15,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from crm_integration.canonical.activities import Activity
+from crm_integration.canonical.carts import Cart
 from crm_integration.canonical.customer_content import contents
 from crm_integration.canonical.customer_merge import follow
 from crm_integration.canonical.customer_upsert import write_contents
@@ -26,6 +28,7 @@ from crm_integration.canonical.identity_rows import Resolution, resolve
 from crm_integration.canonical.identity_said import said, stored_identities
 from crm_integration.canonical.not_keys import NotKeys
 from crm_integration.canonical.not_keys import not_keys as not_keys_of
+from crm_integration.canonical.refunds import Refund
 from crm_integration.canonical.sourced import Sourced, Stamp
 from crm_integration.canonical.upsert import Upserted
 from crm_integration.storage.bulk import stage
@@ -103,6 +106,25 @@ def name_customers(
         _insert_silent(scope, absent)
         _insert_provisional(scope, absent, named, stamp)
     return found | absent
+
+
+def customers_of(
+    scope: TenantScope,
+    batch: Sequence[Sourced[Refund] | Sourced[Cart] | Sourced[Activity]],
+    stamp: Stamp,
+) -> list[UUID | None]:
+    """The customer that each object names, None for one that names nobody (its order does)."""
+    keys = [_named_by(one) for one in batch]
+    raw = [(key, one.raw_id) for key, one in zip(keys, batch, strict=True) if key is not None]
+    named = name_customers(scope, raw, stamp)
+    return [None if key is None else named[key] for key in keys]
+
+
+def _named_by(sourced: Sourced[Refund] | Sourced[Cart] | Sourced[Activity]) -> IdentityKey | None:
+    said = sourced.item
+    if said.customer_kind is None or said.customer_source_id is None:
+        return None
+    return IdentityKey(sourced.connection_id, said.customer_kind, said.customer_source_id)
 
 
 def _no_keys(scope: TenantScope, listed: Sequence[str]) -> NotKeys:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from crm_integration.canonical.customer_rows import name_customers
-from crm_integration.canonical.identity import IdentityKey, object_id
+from crm_integration.canonical.customer_rows import customers_of
+from crm_integration.canonical.identity import object_id
 from crm_integration.canonical.refunds import REFUND_SCHEMA, Refund
 from crm_integration.canonical.sourced import (
     Sourced,
@@ -34,20 +34,9 @@ _COLUMNS = (
 
 def write_refunds(scope: TenantScope, batch: Sequence[Sourced[Refund]], stamp: Stamp) -> Upserted:
     """Upsert a batch of refunds, one version per refund."""
-    keyed = [(_customer(one), one.raw_id) for one in batch]
-    named = name_customers(scope, [(key, raw) for key, raw in keyed if key is not None], stamp)
-    rows = [
-        _row(scope, one, None if key is None else named[key], stamp)
-        for one, (key, _) in zip(batch, keyed, strict=True)
-    ]
+    people = customers_of(scope, batch, stamp)
+    rows = [_row(scope, one, who, stamp) for one, who in zip(batch, people, strict=True)]
     return upsert_versions(scope, refunds, "refund_id", _COLUMNS, rows)
-
-
-def _customer(sourced: Sourced[Refund]) -> IdentityKey | None:
-    refund = sourced.item
-    if refund.customer_kind is None or refund.customer_source_id is None:
-        return None
-    return IdentityKey(sourced.connection_id, refund.customer_kind, refund.customer_source_id)
 
 
 def _row(

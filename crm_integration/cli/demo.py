@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,8 +90,10 @@ def _spans(
     if not orders:
         return [(LAST_DAY - timedelta(days=13), LAST_DAY)]
     spans: list[tuple[date, date]] = []
-    for path in orders:
-        first, last = days_of(path)
+    # In a process of its own: a book of two years leaves 240 MB behind in whoever reads it.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as reader:
+        found = list(reader.map(days_of, orders))
+    for first, last in found:
         first = first_day or first
         if days is not None:
             last = min(last, first + timedelta(days=days - 1))

@@ -129,12 +129,16 @@ class _Work:
         writer: Callable[[TenantScope, Sequence[Sourced[T]], Stamp], Upserted],
     ) -> set[UUID]:
         """Write a batch of one entity; returns the ids whose content changed."""
-        batch = self._of(entity, model)
-        if not batch:
+        said = self._of(entity, model)
+        if not said:
             return set()
+        batch = _newest_of_each(said)
         upserted = writer(self.scope, batch, self.derive.stamp)
         ids = [(one.raw_id, self._id(entity, one.item.source_id)) for one in batch]
         self._note(entity, upserted, ids)
+        overtaken = {one.raw_id for one in said} - {one.raw_id for one in batch}
+        for raw_id in overtaken:
+            self.chunk.outcomes.setdefault(raw_id, "older")
         return upserted.changed
 
     def _note(self, entity: str, upserted: Upserted, ids: Sequence[tuple[int, UUID]]) -> None:
@@ -155,6 +159,15 @@ class _Work:
 
     def _id(self, entity: str, source_id: str) -> UUID:
         return object_id(self.scope, entity, self.derive.connection.connection_id, source_id)
+
+
+def _newest_of_each(batch: Sequence[Sourced[T]]) -> list[Sourced[T]]:
+    """One of each object, the newest: a payload may list a refund twice, and two records may
+    name one object; a statement can write a row only once."""
+    newest: dict[str, Sourced[T]] = {}
+    for one in sorted(batch, key=lambda one: (one.item.source_time, one.observation, one.raw_id)):
+        newest[one.item.source_id] = one
+    return [newest[one] for one in dict.fromkeys(one.item.source_id for one in batch)]
 
 
 def _outcome(upserted: Upserted, identifier: UUID) -> str | None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from crm_integration.storage import schema
+from crm_integration.storage.embedded import SUPERUSER, EmbeddedServer
+from crm_integration.storage.roles import drop_databases, ensure_databases
 from crm_integration.storage.schema import migrate
 from crm_integration.storage.tables import metadata, tenant_tables
-from crm_integration.storage.urls import DatabaseUrls
+from crm_integration.storage.urls import DatabaseUrls, embedded_urls
 from crm_integration.storage.walls import APP_DEFAULT, APP_GRANTS, INSIDE
 
 
@@ -44,3 +53,35 @@ def test_every_tenant_table_has_the_walls_that_code_declares(urls: DatabaseUrls)
         # A grant on single columns, `UPDATE (outcome)`, is no grant on the table.
         whole = set(declared.partition(", UPDATE (")[0].split(", "))
         assert {row.privilege_type for row in granted if row.table_name == table.name} == whole
+
+
+def test_what_the_first_release_derived_is_derived_once_more(server: EmbeddedServer) -> None:
+    """Identities of the first release hold no content: left as they are, the first merge would
+    have emptied a contact."""
+    prefix = f"t_{uuid4().hex[:12]}"
+    ensure_databases(server, prefix)
+    urls = embedded_urls(server, prefix)
+    engine = create_engine(urls.owner, poolclass=NullPool)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with psycopg.connect(
+        host=str(server.socket_dir), user=SUPERUSER, dbname=prefix, autocommit=True
+    ) as before:
+        before.execute("set session_replication_role = replica")  # no tenant is needed for this
+        before.execute(
+            "insert into raw_records (tenant_id, uid, connection_id, object_type, source_id,"
+            " source_time, observation, day, digest, payload, outcome, run_id)"
+            " select 't', gen_random_uuid(), 'main', one, '1', now(), 2, now(), '', '', 'applied',"
+            " 'r' from unnest(array['customer', 'order', 'product']) one"
+        )
+        migrate(urls.owner)
+        found = before.execute("select object_type, outcome from raw_records").fetchall()
+        forced = before.execute(
+            "select relforcerowsecurity from pg_class where relname = 'raw_records'"
+        ).fetchone()
+    assert sorted(found) == [("customer", None), ("order", None), ("product", "applied")]
+    assert forced == (True,)
+    drop_databases(server, prefix)

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from alembic import op
-from alembic.autogenerate import produce_migrations
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
+from pathlib import Path
 
-from crm_integration.storage.tables import metadata
-from crm_integration.storage.walls import wall_in
+from alembic import op
 
 revision = "0002"
 down_revision = "0001"
 
 
 def upgrade() -> None:
-    """DEVELOPMENT FORM: follows the code; frozen into SQL before release."""
+    """Frozen SQL beside this file; what code says today may differ from what was released."""
     connection = op.get_bind()
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
-    before = set(connection.dialect.get_table_names(connection))
-    script = produce_migrations(context, metadata)
-    operations = Operations(context)
-    stack = [script.upgrade_ops]
-    while stack:
-        element = stack.pop(0)
-        if hasattr(element, "ops"):
-            stack[:0] = list(element.ops)
-        else:
-            operations.invoke(element)
-    wall_in(connection, [t for t in metadata.sorted_tables if t.name not in before])
+    connection.exec_driver_sql(Path(__file__).with_suffix(".sql").read_text("utf-8"))

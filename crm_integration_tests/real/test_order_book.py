@@ -70,15 +70,15 @@ def test_two_years_with_their_overlap_arrive_once(home: Path) -> None:
     assert document["totals"] == expected_totals(books)
     for one in document["tenants"]:
         assert one["crm_records"]["orders"] == one["canonical"]["order"]
-        assert one["crm_records"]["notes"] == one["canonical"]["refund"]
+        told = one["canonical"]["refund"] + one["canonical"]["activity"]
+        assert one["crm_records"]["notes"] == told
     again = set(dict(invoices(books[0]))) & set(dict(invoices(books[1])))
     credits = sum(number.startswith("C") for number in again)
     assert (len(again), credits) == (1_088, 136)
-    repeats = {
-        name: sum(one["repeats"][name] for one in document["tenants"])
-        for name in ("order", "refund")
-    }
-    # A credit without an order comes again twice: as the imported order, and as its refund.
-    assert repeats["refund"] == credits
-    assert len(again) - credits <= repeats["order"] <= len(again)
+    # Every order of the overlap came again, and so did some that a parcel or a refund had moved.
+    # Only WooCommerce lists refunds apart; elsewhere they come inside their orders.
+    seen_again = sum(one["repeats"]["order"] for one in document["tenants"])
+    assert len(again) - credits <= seen_again <= 1.2 * len(again)
+    listed_apart = {one["store"] for one in document["tenants"] if one["repeats"].get("refund")}
+    assert listed_apart == {"woocommerce"}
     assert document["replay"]["crm_calls"] == 0

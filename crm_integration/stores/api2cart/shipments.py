@@ -121,13 +121,23 @@ def _orders_of(scope: Scope, settings: Mapping[str, Any]) -> Scope:
     return Scope(since=scope.since - timedelta(days=days), made_before=scope.before)
 
 
+def _only_sent(settings: Mapping[str, Any]) -> bool:
+    chosen = settings.get("ask_parcels_of", "all")
+    if chosen not in ("all", "sent"):
+        raise BadInput("setting ask_parcels_of: give all or sent")
+    return chosen == "sent"
+
+
 def _of_order(
     client: Client, order: SourceObject
 ) -> tuple[list[SourceObject], tuple[Unsplittable, ...]]:
-    """An order's parcels; none where the order has been deleted since it was listed, or where its
-    cart says that nothing was sent: no call is spent on that."""
+    """An order's parcels; none where the order has been deleted since it was listed.
+
+    With `ask_parcels_of: sent` no call is spent on an order of which its cart says that nothing
+    was sent: a parcel that is only labelled is then first seen when it leaves.
+    """
     reference = whole(order.payload)
-    if nothing_sent(reference):
+    if _only_sent(client.settings) and nothing_sent(reference):
         return [], ()
     asked = _asked_by(reference, order.source_id)
     objects: list[SourceObject] = []

@@ -301,7 +301,7 @@ def test_parcels_come_order_by_order_and_late_ones_within_the_lookback(street: S
     """A parcel does not move its order's date: the window of the day it left must find it."""
     cart = Cart(_parcels)
     left = Window(date(2026, 3, 5), date(2026, 3, 6))
-    with opened(street, cart.app) as client:
+    with opened(street, cart.app, settings={"ask_parcels_of": "sent"}) as client:
         pages = list(extract.pages(client, "shipment", left, None))
         found = [item for page in pages for item in page.objects]
         empty = list(extract.pages(client, "shipment", DAY, None))

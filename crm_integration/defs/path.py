@@ -24,6 +24,7 @@ from dagster import (
 
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.defs import canonical, crm_sync, store_extracts
+from crm_integration.defs.memory import bound_heaps, give_back
 from crm_integration.defs.partitions import by_tenant, tenant_windows
 from crm_integration.defs.reporting import report_run
 from crm_integration.defs.resources import HouseResource
@@ -48,6 +49,7 @@ TENANTS_AT_ONCE = 4
 )
 def customer_data_path(context: AssetExecutionContext, house: HouseResource) -> Iterator[None]:
     """Extract, derive, judge and sync every tenant of the run, each on its own."""
+    bound_heaps()
     opened = house.open()
     selection = selected(context.selected_asset_keys)
     problems: dict[str, list[Problem]] = {}
@@ -61,6 +63,7 @@ def customer_data_path(context: AssetExecutionContext, house: HouseResource) -> 
         except Exception as error:  # noqa: BLE001 - the neighbours' events are still to come
             report.problems.append(Problem("report", "events", unforeseen(error)))
         problems.setdefault(report.tenant, []).extend(_found(report))
+        give_back()
     problems = {tenant: found for tenant, found in problems.items() if found}
     if problems:
         raise _failure(problems)

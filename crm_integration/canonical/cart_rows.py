@@ -6,12 +6,13 @@ the verdict away, and the sweep starts anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, false, func, or_, update
+from sqlalchemy import or_, select, update
 
 from crm_integration.canonical.carts import CART_SCHEMA, Cart
 from crm_integration.canonical.customer_rows import customers_of
@@ -42,9 +43,22 @@ def write_carts(scope: TenantScope, batch: Sequence[Sourced[Cart]], stamp: Stamp
     """Upsert a batch of carts, one version per cart."""
     people = customers_of(scope, batch, stamp)
     rows = [_row(scope, one, who, stamp) for one, who in zip(batch, people, strict=True)]
+    touched = {row[0]: one.item.changed_at for row, one in zip(rows, batch, strict=True)}
+    before = _last_touched(scope, touched)
     upserted = upsert_versions(scope, carts, "cart_id", _COLUMNS, rows)
-    _open_again(scope, upserted.changed)
+    came_back = {one for one in upserted.changed if before.get(one) != touched[one]}
+    _open_again(scope, came_back)
     return upserted
+
+
+def _last_touched(scope: TenantScope, cart_ids: Iterable[UUID]) -> dict[UUID, datetime]:
+    """When the shopper last touched these carts, as far as it is known."""
+    rows = scope.connection.execute(
+        select(carts.c.cart_id, carts.c.cart_changed_at).where(
+            carts.c.tenant_id == scope.tenant, carts.c.cart_id.in_(list(cart_ids))
+        )
+    )
+    return {cart_id: changed for cart_id, changed in rows}
 
 
 def _row(
@@ -81,34 +95,40 @@ def _row(
     )
 
 
-def _open_again(scope: TenantScope, changed: set[UUID]) -> None:
+def _open_again(scope: TenantScope, came_back: set[UUID]) -> None:
     """What the sweep said of an earlier version does not hold for a cart that was touched."""
-    if changed:
-        stands = carts.c.swept_at >= carts.c.cart_changed_at
+    if came_back:
         scope.connection.execute(
             update(carts)
-            .where(carts.c.tenant_id == scope.tenant, carts.c.cart_id.in_(changed))
-            .values(
-                swept_at=case((stands, carts.c.swept_at)), settled=func.coalesce(stands, false())
-            )
+            .where(carts.c.tenant_id == scope.tenant, carts.c.cart_id.in_(came_back))
+            .values(swept_at=None, settled=False)
         )
 
 
-def note_abandoned(
-    scope: TenantScope, connection_id: str, found: Sequence[tuple[str, datetime]]
-) -> set[str]:
-    """Set when carts (by source id) were abandoned, unless the shopper came back since.
+@dataclass(frozen=True)
+class Verdict:
+    """A cart that was left, as it was last touched at `cart_changed_at`, and since when it counts
+    as abandoned."""
+
+    source_id: str
+    cart_changed_at: datetime
+    abandoned_at: datetime
+
+
+def note_abandoned(scope: TenantScope, connection_id: str, found: Sequence[Verdict]) -> set[str]:
+    """Set when carts were abandoned. A verdict holds for the touch it speaks of and for no other.
 
     Returns the source ids whose cart says something new.
     """
-    staged = stage(scope.connection, carts, ("source_id", "swept_at"), found)
+    told = [(one.source_id, one.cart_changed_at, one.abandoned_at) for one in found]
+    staged = stage(scope.connection, carts, ("source_id", "cart_changed_at", "swept_at"), told)
     rows = scope.connection.execute(
         update(carts)
         .where(
             carts.c.tenant_id == scope.tenant,
             carts.c.connection_id == connection_id,
             carts.c.source_id == staged.c.source_id,
-            carts.c.cart_changed_at <= staged.c.swept_at,
+            carts.c.cart_changed_at == staged.c.cart_changed_at,
             or_(carts.c.swept_at.is_(None), carts.c.swept_at != staged.c.swept_at),
         )
         .values(swept_at=staged.c.swept_at, settled=True, needs_projection=True)

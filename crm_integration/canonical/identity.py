@@ -26,7 +26,7 @@ class IdentityKey:
     source_id: str
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def normal_email(email: str) -> str | None:
     """Lower-cased, with an ASCII domain; None for text that is no deliverable address.
 

@@ -107,7 +107,7 @@ def _is_house(words: list[str]) -> bool:
     return has_number and any(not word[0].isdigit() for word in words)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def e164(phone: str, country: str | None) -> str | None:
     """A valid number as `+442079460000`; None for what no phone network could ring.
 

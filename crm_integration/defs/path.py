@@ -9,8 +9,9 @@ did not (docs/adr/0001).
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from queue import Empty, Queue
-from threading import Lock
+from threading import Event, Lock
 from time import monotonic
 
 from dagster import (
@@ -30,11 +31,15 @@ from crm_integration.defs.reporting import report_run
 from crm_integration.defs.resources import HouseResource
 from crm_integration.defs.store_extracts import PLURAL
 from crm_integration.stores._contract import Window
-from crm_integration.sync.path import House
+from crm_integration.sync.path import House, Progress
 from crm_integration.sync.report import PathReport, Problem, Selection, unforeseen
 from crm_integration.sync.slices import Slice, run_slices, slices_of
 
 PROGRESS_SECONDS = 5.0
+ROOT_RUN = "dagster/root_run_id"
+RETRY_NUMBER = "dagster/retry_number"
+RESUMES = "dagster/is_resume_retry"
+"""Dagster's tags: on each re-executed run; on automatic retries; on "re-execute from failure"."""
 TENANTS_AT_ONCE = 4
 """Most of a tenant's time is waiting: for its store, its CRM's call budget, the database."""
 
@@ -77,29 +82,66 @@ def _run(
     selection: Selection,
 ) -> Iterator[tuple[Slice, PathReport]]:
     """Slices as they are finished, of several tenants at once."""
-    told, done = _Told(context), Queue[tuple[Slice, PathReport]]()
-    run_id = context.run.run_id
-    root_run_id = context.run.root_run_id or run_id
+    told, done, stopped = _Told(context), Queue[_Finished](), Event()
 
     def run(tenant: str) -> None:
-        for finished in run_slices(
-            house,
-            tenant,
-            parts[tenant],
-            selection,
-            run_id=run_id,
-            root_run_id=root_run_id,
-            progress=told,
-        ):
-            done.put(finished)
+        try:
+            for part, report in _slices(context, house, tenant, parts[tenant], selection, told):
+                finished = _Finished(part, report)
+                done.put(finished)
+                while not finished.told.wait(0.2):
+                    if stopped.is_set():
+                        return
+        except Exception as error:  # noqa: BLE001 - the tenant's boundary: its neighbours go on
+            problem = Problem("start", tenant, unforeseen(error))
+            report = PathReport(tenant, problems=[problem])
+            done.put(_Finished(Slice(tuple(parts[tenant])), report))
 
-    with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="tenant") as pool:
+    pool = ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="tenant")
+    try:
         running = [pool.submit(run, tenant) for tenant in parts]
         while not (all(one.done() for one in running) and done.empty()):
             with suppress(Empty):
-                yield done.get(timeout=0.2)
-    for one in running:
-        one.result()  # a tenant whose slices could not even be counted fails the run
+                finished = done.get(timeout=0.2)
+                yield finished.part, finished.report
+                finished.told.set()
+    finally:
+        # Terminated from the UI: what has begun ends its slice, nothing else begins.
+        stopped.set()
+        pool.shutdown(cancel_futures=True)
+
+
+@dataclass
+class _Finished:
+    """A slice that waits to be told about; its tenant goes on when that is done."""
+
+    part: Slice
+    report: PathReport
+    told: Event = field(default_factory=Event)
+
+
+def _slices(
+    context: AssetExecutionContext,
+    house: House,
+    tenant: str,
+    windows: Sequence[Window],
+    selection: Selection,
+    told: Progress,
+) -> Iterator[tuple[Slice, PathReport]]:
+    """A tenant's slices. Only a retry leaves out what the run it retries has finished; whoever
+    re-executes everything wants everything."""
+    run, tags = context.run, context.run.tags
+    retries = RETRY_NUMBER in tags or tags.get(RESUMES) == "true"
+    root_run_id = (run.root_run_id or tags.get(ROOT_RUN)) if retries else None
+    return run_slices(
+        house,
+        tenant,
+        windows,
+        selection,
+        run_id=run.run_id,
+        root_run_id=root_run_id or run.run_id,
+        progress=told,
+    )
 
 
 class _Told:

@@ -75,7 +75,7 @@ def _is_short(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and len(value) <= _LONGEST
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def _to_minor(text: str, currency: str) -> int | None:
     try:
         found = to_minor(text, currency)
@@ -84,7 +84,7 @@ def _to_minor(text: str, currency: str) -> int | None:
     return found if abs(found) <= _LARGEST_MINOR else None
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def _to_decimal(text: str) -> Decimal | None:
     try:
         found = Decimal(text)

@@ -58,7 +58,8 @@ def run_slices(
     """Run a tenant's windows slice by slice, oldest first; yields each as it is finished.
 
     `root_run_id` names the run that was asked for, of which `run_id` may be a retry: what it has
-    finished is left out. A slice with a problem is yielded with it and the next one goes on.
+    finished is left out. A slice counts as finished when the caller, having told about it, asks
+    for the next one, and if nothing of it failed. One with a problem does not stop the next.
     """
     slices = slices_of(windows)
     finished = _finished(house, tenant, root_run_id) if root_run_id != run_id else set[Window]()
@@ -71,9 +72,9 @@ def run_slices(
             house, tenant, part.windows, selection, run_id=run_id, progress=progress, swept=first
         )
         first = first and bool(report.problems)
-        if len(slices) > 1 and not report.problems:
-            _finish(house, tenant, root_run_id, part.span)
         yield part, report
+        if len(slices) > 1 and not report.problems and all(one.passed for one in report.verdicts):
+            _finish(house, tenant, root_run_id, part.span)
 
 
 def _finished(house: House, tenant: str, root_run_id: str) -> set[Window]:

@@ -13,6 +13,7 @@ import pytest
 from crm_integration.definitions import defs
 from crm_integration.defs import resources
 from crm_integration.defs.partitions import TENANTS, key_of
+from crm_integration.defs.path import RESUMES, ROOT_RUN
 from crm_integration.defs.reconcile import RANGE_END, RANGE_START
 from crm_integration.defs.run_here import QUIET, add_tenants
 from crm_integration.sync.path import House as OpenHouse
@@ -28,13 +29,22 @@ class Dagster:
 
     instance: dg.DagsterInstance
 
-    def run(self, job: str, *tenants: Tenant) -> dg.ExecuteInProcessResult:
-        """One run over these tenants, which gives each a partition."""
+    def run(
+        self,
+        job: str,
+        *tenants: Tenant,
+        days: tuple[date, date] = (DAY, DAY),
+        again: str | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """One run over these tenants, which gives each a partition; `again` is the id of the run
+        that this one re-executes."""
         names = [one.name for one in tenants]
         for old in self.instance.get_dynamic_partitions(TENANTS):
             self.instance.delete_dynamic_partition(TENANTS, old)
         add_tenants(self.instance, names)
-        tags = {RANGE_START: str(key_of(names[0], DAY)), RANGE_END: str(key_of(names[-1], DAY))}
+        first, last = key_of(names[0], days[0]), key_of(names[-1], days[1])
+        tags = {RANGE_START: str(first), RANGE_END: str(last)}
+        tags |= {} if again is None else {ROOT_RUN: again, RESUMES: "true"}
         result = defs.resolve_job_def(job).execute_in_process(
             instance=self.instance, raise_on_error=False, tags=tags, run_config=QUIET
         )

@@ -68,10 +68,10 @@ def months(slices: Sequence[Slice]) -> list[int]:
 
 
 def test_a_killed_backfill_goes_on_behind_its_last_finished_slice(tenant: Tenant) -> None:
-    """A kill after fifty minutes used to cost fifty minutes."""
+    """A kill after fifty minutes used to cost fifty minutes; what nobody was told is done again."""
     tenant.shop.order(tenant.shop.account("ada@example.com"))
     assert months(run(tenant, "first", "first", stop_after=2)) == [1, 4]
-    assert months(run(tenant, "retry", "first")) == [7, 10]
+    assert months(run(tenant, "retry", "first")) == [4, 7, 10]
     assert len(tenant.portal.records("order")) == 1
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import text
@@ -29,6 +29,8 @@ from crm_integration.stores._contract import SourceObject, StoreAccess, Window
 from crm_integration.stores._registry import connector
 from crm_integration.sync.crm_run import CrmRun, Engines, sync_crm
 from crm_integration.sync.derive import Derived, derive_window, deriver
+from crm_integration.sync.restraint import Limit
+from crm_integration.sync.tenant_settings import USUAL, EngineSettings
 from crm_integration.tenancy.connections import StoredConnection, save_connection
 from crm_integration.tenancy.scope import Tenancy, TenantScope
 from crm_integration.tenancy.tenants import create_tenant
@@ -59,6 +61,17 @@ class Store:
     connection: StoredConnection
 
 
+class Account(Protocol):
+    """A CRM account that a test brings along, in place of a HubSpot portal."""
+
+    @property
+    def connection(self) -> StoredConnection: ...
+    @property
+    def secrets(self) -> Mapping[str, str]: ...
+    @property
+    def mappings(self) -> dict[str, CompiledMapping]: ...
+
+
 @dataclass(repr=False)
 class Tenant:
     """A tenant with its stores and its CRM account, and the way through in one call.
@@ -72,6 +85,7 @@ class Tenant:
     stores: dict[str, Store] = field(default_factory=dict[str, Store], repr=False)
     order: tuple[str, ...] = ()
     """The order of the stores that its file would give."""
+    account: Account | None = field(default=None, repr=False)
     _runs: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __repr__(self) -> str:
@@ -114,6 +128,8 @@ class Tenant:
     @property
     def crm(self) -> StoredConnection:
         """The CRM connection as it was saved."""
+        if self.account is not None:
+            return self.account.connection
         portal_id = str(self.portal.state.settings.portal_id)
         return StoredConnection("crm", "crm", "hubspot", self.portal.url, portal_id)
 
@@ -136,7 +152,8 @@ class Tenant:
     def state(self, object_type: str) -> list[tuple[str, str | None]]:
         """(state, reason) of the ledger's rows of a type, sorted."""
         rows = self.rows("select state, reason from ledger where object_type = :t", t=object_type)
-        return sorted((row.state, row.reason) for row in rows)
+        found = ((row.state, row.reason) for row in rows)
+        return sorted(found, key=lambda one: (one[0], one[1] or ""))
 
     def hurry(self) -> None:
         """Make every row that waits for its time due now."""
@@ -184,9 +201,20 @@ class Tenant:
             done.add(derive_window(self.house.tenancy, self.name, made, days, types))
         return done
 
-    def sync(self, *object_types: str, version: str = VERSION) -> CrmRun:
+    @property
+    def mappings(self) -> dict[str, CompiledMapping]:
+        """Those that its CRM account brings, else the latest ones."""
+        return self.account.mappings if self.account else self.house.mappings
+
+    def sync(
+        self,
+        *object_types: str,
+        version: str = VERSION,
+        limit: Limit = USUAL.limit,
+        settings: EngineSettings = USUAL,
+    ) -> CrmRun:
         """Canonical rows to the CRM: these object types (all)."""
-        mappings = self.house.mappings
+        mappings = self.mappings
         return sync_crm(
             self.house.engines,
             self.name,
@@ -194,6 +222,8 @@ class Tenant:
             version,
             object_types or tuple(mappings),
             run_id=f"r{next(self._runs)}",
+            limit=limit,
+            settings=settings,
         )
 
     def run_once(self) -> Ran:
@@ -244,17 +274,21 @@ class House:
         mappings = compiled_mappings(MAPPINGS, config)
         return cls(urls, street, tenancy, Engines(tenancy, engine_for(urls.ops)), mappings)
 
-    def tenant(self, platform: str = "woocommerce") -> Tenant:
-        """A new tenant with a new shop and a new CRM account, both connected."""
+    def tenant(self, platform: str = "woocommerce", *, crm: Account | None = None) -> Tenant:
+        """A new tenant with a new shop and a new CRM account, both connected.
+
+        Its CRM is the account that `crm` brings, else a HubSpot portal of its own.
+        """
         number = next(self._numbers)
         name = f"tenant{number}"
         portal = Portal(42_000_000 + number)
         portal.url = self.street.open(f"{name}-crm", portal.app)
         create_tenant(self.tenancy, name, started_on=STARTED, actor="test")
-        made = Tenant(self, name, portal)
+        made = Tenant(self, name, portal, account=crm)
         made.add_store(platform, "main")
         with made.scope() as scope:
-            save_connection(scope, made.crm, {"access_token": portal.token}, actor="test")
+            secrets = crm.secrets if crm else {"access_token": portal.token}
+            save_connection(scope, made.crm, secrets, actor="test")
         self._tenants.append(made)
         return made
 

@@ -39,6 +39,16 @@ _COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """A cart that was left, as it was last touched at `cart_changed_at`, and since when it counts
+    as abandoned."""
+
+    source_id: str
+    cart_changed_at: datetime
+    abandoned_at: datetime
+
+
 def write_carts(scope: TenantScope, batch: Sequence[Sourced[Cart]], stamp: Stamp) -> Upserted:
     """Upsert a batch of carts, one version per cart."""
     people = customers_of(scope, batch, stamp)
@@ -103,16 +113,6 @@ def _open_again(scope: TenantScope, came_back: set[UUID]) -> None:
             .where(carts.c.tenant_id == scope.tenant, carts.c.cart_id.in_(came_back))
             .values(swept_at=None, settled=False)
         )
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A cart that was left, as it was last touched at `cart_changed_at`, and since when it counts
-    as abandoned."""
-
-    source_id: str
-    cart_changed_at: datetime
-    abandoned_at: datetime
 
 
 def note_abandoned(scope: TenantScope, connection_id: str, found: Sequence[Verdict]) -> set[str]:

@@ -26,11 +26,13 @@ CART_SCHEMA = 1
 
 
 class CartState(StrEnum):
-    """What became of the cart. `abandoned` is also derived by our own sweep."""
+    """What became of the cart. `abandoned` is also derived by our own sweep; `deleted` is one that
+    the store has no more and that never became an order."""
 
     open = "open"
     abandoned = "abandoned"
     converted = "converted"
+    deleted = "deleted"
 
 
 class CartLine(CanonicalModel):

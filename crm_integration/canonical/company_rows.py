@@ -7,13 +7,13 @@ CRM: a company's key is its name without case, punctuation and legal form, withi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from unicodedata import combining, normalize
 from uuid import UUID
 
-from sqlalchemy import Table, func, select, update
+from sqlalchemy import func, select, update
 
 from crm_integration.canonical.companies import COMPANY_SCHEMA, Company
 from crm_integration.canonical.sourced import (
@@ -82,6 +82,20 @@ def found_companies(
     return belongs
 
 
+def recount_companies(scope: TenantScope, customer_ids: Collection[UUID]) -> None:
+    """Count the people of the companies of these customers, whether they live or were merged."""
+    if not customer_ids:
+        return
+    asked = stage(scope.connection, customers, ("customer_id",), [(one,) for one in customer_ids])
+    rows = scope.connection.execute(
+        select(customers.c.company_id)
+        .distinct()
+        .join_from(asked, customers, customers.c.customer_id == asked.c.customer_id)
+        .where(customers.c.tenant_id == scope.tenant, customers.c.company_id.is_not(None))
+    )
+    _count(scope, {row.company_id for row in rows})
+
+
 def _company(scope: TenantScope, said: CompanySaid) -> tuple[UUID, Sourced[Company]] | None:
     key = normal_company(said.name)
     if not key:
@@ -137,11 +151,13 @@ def _tie(scope: TenantScope, belongs: Mapping[UUID, UUID | None]) -> None:
         .where(*of_these, differs)
         .values(company_id=tied.c.company_id, needs_projection=True)
     )
-    if touched:
-        _count(scope, stage(scope.connection, companies, ("company_id",), [(t,) for t in touched]))
+    _count(scope, touched)
 
 
-def _count(scope: TenantScope, touched: Table) -> None:
+def _count(scope: TenantScope, company_ids: Collection[UUID]) -> None:
+    if not company_ids:
+        return
+    touched = stage(scope.connection, companies, ("company_id",), [(one,) for one in company_ids])
     counted = (
         select(touched.c.company_id, func.count(customers.c.customer_id).label("number"))
         .join_from(

@@ -30,6 +30,8 @@ class Word:
     """One consent event. `speaker` is the identity that said it, `linked_at` when that identity
     came to the customer. `trusted` is False where the e-mail address is not verified.
 
+    `held`: an opt-out that the CRM holds now. No opt-in counts while it does.
+
     `timed_by` tells where `at` is from: the store, the receipt of a changed value, or the receipt
     of the first value we ever saw, which says nothing about when it was given.
     """
@@ -43,6 +45,7 @@ class Word:
     trusted: bool
     linked_at: datetime
     basis: str
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ def decide(words: Sequence[Word]) -> Decision | None:
         heard = word.trusted or not somebody_trusted or word.state is ConsentState.unsubscribed
         if heard and _takes_over(word, standing):
             standing = word
+    held = [word for word in words if word.held]
+    if held and (standing is None or standing.state is not ConsentState.unsubscribed):
+        standing = max(held, key=_when)
     return None if standing is None else Decision(standing.state, standing.at, standing.basis)
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Table, and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from crm_integration.canonical.consent_decision import Decision, Word, decide
+from crm_integration.canonical.consent_decision import Decision, TimedBy, Word, decide
 from crm_integration.canonical.consents import (
     CONSENT_SCHEMA,
     Channel,
@@ -22,6 +22,7 @@ from crm_integration.canonical.consents import (
     ConsentState,
     OptInLevel,
 )
+from crm_integration.canonical.crm_words import crm_words
 from crm_integration.canonical.identity import IdentityKey, object_id
 from crm_integration.canonical.sourced import Sourced, Stamp, content_digest, version_values
 from crm_integration.canonical.upsert import VERSION_COLUMNS
@@ -36,6 +37,8 @@ _COLUMNS = ("connection_id", "source_id", *_STATED, "event_at", "timed_by", "bas
 _DECIDED = tuple(f"{channel}_consent" for channel in Channel)
 
 _Version = tuple[Any, int, int]
+_Events = dict[_Version, tuple[bytes, Any]]
+"""What one speaker said on one channel: (content, event time) by version."""
 
 
 def write_consents(
@@ -46,23 +49,34 @@ def write_consents(
         return set()
     known = _known(scope, batch)
     received = _received(scope, {one.raw_id for one in batch})
-    rows: dict[UUID, tuple[Any, ...]] = {}
-    spoke: set[IdentityKey] = set()
+    said: list[tuple[Sourced[Consent], TimedBy]] = []
     for one in sorted(batch, key=_version):
         events = known[one.connection_id, one.item.source_id]
-        content = _content(scope, one.item)
-        before = max((event for event in events if event[0] < _version(one)), default=None)
-        if before is not None and before[1] == content:
-            continue
-        named = f"{one.item.source_id}/{one.raw_id}"
-        event_id = object_id(scope, "consent", one.connection_id, named)
-        events.append((_version(one), content))
-        timed_by = "store" if one.item.consented_at else "change" if before else "first_sight"
-        rows[event_id] = _row(event_id, one, content, stamp, received[one.raw_id], timed_by)
-        item = one.item
-        spoke.add(IdentityKey(one.connection_id, item.customer_kind, item.customer_source_id))
-    _insert(scope, list(rows.values()))
-    return spoke
+        timed_by = _news(one, _content(scope, one.item), events, received[one.raw_id])
+        if timed_by is not None:
+            said.append((one, timed_by))
+    # The newest first: what came late is older than what is known of the same speaker.
+    rows = [
+        _row(scope, one, known[one.connection_id, one.item.source_id], stamp, timed_by)
+        for one, timed_by in reversed(said)
+    ]
+    _insert(scope, rows)
+    return {
+        IdentityKey(one.connection_id, one.item.customer_kind, one.item.customer_source_id)
+        for one, _ in said
+    }
+
+
+def _news(one: Sourced[Consent], content: bytes, events: _Events, received: Any) -> TimedBy | None:
+    """Add a word to the events; None for one that is known or says what the one before said."""
+    version = _version(one)
+    if version in events:
+        return None
+    before = max((other for other in events if other < version), default=None)
+    if before is not None and events[before][0] == content:
+        return None
+    events[version] = content, one.item.consented_at or received
+    return "store" if one.item.consented_at else "change" if before else "first_sight"
 
 
 def _version(one: Sourced[Consent]) -> _Version:
@@ -74,10 +88,8 @@ def _content(scope: TenantScope, item: Consent) -> bytes:
     return content_digest(scope, "consent", said)
 
 
-def _known(
-    scope: TenantScope, batch: Sequence[Sourced[Consent]]
-) -> dict[tuple[str, str], list[tuple[_Version, bytes]]]:
-    """The events so far of those who speak: (version, content)."""
+def _known(scope: TenantScope, batch: Sequence[Sourced[Consent]]) -> dict[tuple[str, str], _Events]:
+    """The events so far of those who speak."""
     names = ("connection_id", "source_id")
     keys = {(one.connection_id, one.item.source_id) for one in batch}
     asked = stage(scope.connection, consent_events, names, keys)
@@ -90,6 +102,7 @@ def _known(
             table.observation,
             table.raw_id,
             table.content_digest,
+            table.event_at,
         ).join_from(
             asked,
             consent_events,
@@ -99,9 +112,10 @@ def _known(
             ),
         )
     )
-    found: dict[tuple[str, str], list[tuple[_Version, bytes]]] = defaultdict(list)
-    for connection_id, source_id, *version, content in rows:
-        found[connection_id, source_id].append(((version[0], version[1], version[2]), content))
+    found: dict[tuple[str, str], _Events] = defaultdict(dict)
+    for row in rows:
+        version = row.source_time, row.observation, row.raw_id
+        found[row.connection_id, row.source_id][version] = row.content_digest, row.event_at
     return found
 
 
@@ -115,24 +129,34 @@ def _received(scope: TenantScope, raw_ids: Collection[int]) -> dict[int, Any]:
 
 
 def _row(
-    event_id: UUID,
+    scope: TenantScope,
     one: Sourced[Consent],
-    content: bytes,
+    events: _Events,
     stamp: Stamp,
-    received: Any,
-    timed_by: str,
+    timed_by: TimedBy,
 ) -> tuple[Any, ...]:
     item = one.item
+    content, at = events[_version(one)]
+    if timed_by != "store":
+        at = min(at, _next_said(one, events, at))
+        events[_version(one)] = content, at
     return (
-        event_id,
+        object_id(scope, "consent", one.connection_id, f"{item.source_id}/{one.raw_id}"),
         one.connection_id,
         item.source_id,
         *(getattr(item, name) for name in _STATED),
-        item.consented_at or received,
+        at,
         timed_by,
         item.basis,
         *version_values(one, stamp, rank=0, content=content, schema_version=CONSENT_SCHEMA),
     )
+
+
+def _next_said(one: Sourced[Consent], events: _Events, otherwise: Any) -> Any:
+    """When the speaker's next newer word was said: an older version that comes late was said
+    before it, whenever we got it."""
+    newer = min((other for other in events if other > _version(one)), default=None)
+    return otherwise if newer is None else events[newer][1]
 
 
 def _insert(scope: TenantScope, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -186,7 +210,8 @@ def _columns(decision: Decision | None) -> tuple[Any, Any, Any]:
 
 
 def _words(scope: TenantScope, asked: Table) -> dict[tuple[UUID, str], list[Word]]:
-    """All words of the identities of the asked customers, by customer and channel."""
+    """All words of the asked customers' identities, and what the CRM holds of these customers;
+    by customer and channel."""
     people, events = customer_identities.c, consent_events.c
     rows = scope.connection.execute(
         select(
@@ -220,6 +245,8 @@ def _words(scope: TenantScope, asked: Table) -> dict[tuple[UUID, str], list[Word
         )
     )
     found: dict[tuple[UUID, str], list[Word]] = defaultdict(list)
+    for customer_id, channel, word in crm_words(scope, asked):
+        found[customer_id, channel].append(word)
     for row in rows:
         found[row.customer_id, row.channel].append(
             Word(

@@ -18,6 +18,10 @@ CONSENT_SCHEMA = 1
 CustomerKindText = Annotated[str, Field(pattern="^(registered|guest|lead)$")]
 
 
+SpeakerKindText = Annotated[str, Field(pattern="^(registered|guest|lead|crm)$")]
+"""`crm`: what people set in the CRM of our customer, whose id then is the source id."""
+
+
 class Channel(StrEnum):
     """Where a person may be written to."""
 
@@ -51,7 +55,7 @@ class Consent(StoreObject):
     (a checkbox that is ticked by default, an imported list).
     """
 
-    customer_kind: CustomerKindText
+    customer_kind: SpeakerKindText
     customer_source_id: str
     channel: Channel
     state: ConsentState

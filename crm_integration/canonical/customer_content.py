@@ -29,7 +29,7 @@ _FIELDS = ("first_name", "last_name", "company", "phone")
 _READ = (
     *("customer_id", "identity_id", "connection_id", "kind", "source_id", "registered_at"),
     *("email_is_key", "rule", "sealed", "source_time", "observation", "raw_id", "rules_version"),
-    "flags",
+    *("flags", "deleted_at"),
 )
 
 
@@ -65,12 +65,17 @@ def contents(
 ) -> dict[UUID, Content]:
     """The content of each of these customers that has an identity with words of its own.
 
+    What its store deleted is a source no more, while anybody else says something; the last one's
+    words stand, for the person did not end with the account.
+
     `just_said` are the words of identities by their ids that need not be unsealed.
     """
     said: dict[UUID, list[Row[Any]]] = defaultdict(list)
     order = {name: number for number, name in enumerate(stores)}
     for row in _leading(scope, customer_ids):
         said[row.customer_id].append(row)
+    for customer_id, rows in said.items():
+        said[customer_id] = [row for row in rows if row.deleted_at is None] or rows
     return {
         customer_id: _merged(scope, sorted(rows, key=lambda row: _standing(row, order)), just_said)
         for customer_id, rows in said.items()
@@ -105,6 +110,7 @@ def _ranked(scope: TenantScope, asked: Any) -> Subquery:
     number = func.row_number().over(
         partition_by=(table.c.customer_id, table.c.kind, table.c.connection_id),
         order_by=(
+            table.c.deleted_at.is_not(None),
             table.c.source_time.desc(),
             table.c.observation.desc(),
             table.c.raw_id.desc(),

@@ -6,7 +6,7 @@ follows it, in the transaction that moved it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Table, exists, select, update
@@ -50,6 +50,26 @@ def follow(scope: TenantScope, resolution: Resolution) -> None:
     if order_ids:
         retell_dependents(scope, order_ids)
     _mark_left(scope, resolution.moved)
+
+
+def look_at_carts_again(scope: TenantScope, customer_ids: Collection[UUID]) -> None:
+    """The sweep judges these customers' open carts anew: whose they are, or whether anybody
+    knows who that is, was another matter when it settled them."""
+    if not customer_ids:
+        return
+    asked = stage(scope.connection, customers, ("customer_id",), [(one,) for one in customer_ids])
+    scope.connection.execute(
+        update(carts)
+        .where(
+            carts.c.tenant_id == scope.tenant,
+            carts.c.customer_id == asked.c.customer_id,
+            carts.c.settled,
+            carts.c.deleted_at.is_(None),
+            carts.c.swept_at.is_(None),
+            carts.c.completed_at.is_(None),
+        )
+        .values(settled=False)
+    )
 
 
 def suggest_doubts(scope: TenantScope, doubts: Sequence[tuple[UUID, UUID, Link]]) -> None:

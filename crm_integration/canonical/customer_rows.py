@@ -17,8 +17,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.canonical.activities import Activity
 from crm_integration.canonical.carts import Cart
+from crm_integration.canonical.company_rows import recount_companies
 from crm_integration.canonical.customer_content import contents
-from crm_integration.canonical.customer_merge import follow
+from crm_integration.canonical.customer_merge import follow, look_at_carts_again
 from crm_integration.canonical.customer_upsert import write_contents
 from crm_integration.canonical.customers import CUSTOMER_SCHEMA, Customer
 from crm_integration.canonical.identity import IdentityKey, own_id
@@ -42,11 +43,13 @@ PROVISIONAL_RANK = -1
 
 @dataclass(frozen=True)
 class CustomersWritten:
-    """`regrouped` are the customers that somebody left or came to: their orders changed."""
+    """`regrouped` are the customers that somebody left or came to: their orders changed;
+    `touched` are those and all of whom an identity said something, news to a CRM or not."""
 
     upserted: Upserted
     customer_of_raw: dict[int, UUID]
     regrouped: frozenset[UUID] = frozenset()
+    touched: frozenset[UUID] = frozenset()
 
 
 def write_customers(
@@ -67,21 +70,32 @@ def write_customers(
     upserted = settle(scope, resolution, stamp, stores)
     customer_of_raw = {one.sourced.raw_id: resolution.customers[one.key] for one in people}
     news = {resolution.customers[one.key] for one in people if one.key not in resolution.older}
+    # Who says something new that changes nothing of the customer's row has still been heard.
+    upserted.same |= (news & resolution.touched) - upserted.changed
     older = {resolution.customers[key] for key in resolution.older}
     upserted.older |= older - news - upserted.changed - upserted.same
-    return CustomersWritten(upserted, customer_of_raw, frozenset(resolution.regrouped()))
+    return CustomersWritten(
+        upserted,
+        customer_of_raw,
+        frozenset(resolution.regrouped()),
+        frozenset(resolution.touched),
+    )
 
 
 def settle(
     scope: TenantScope, resolution: Resolution, stamp: Stamp, stores: Sequence[str]
 ) -> Upserted:
-    """What follows a resolution: orders go along, rows are computed afresh."""
+    """What follows a resolution: orders go along, rows are computed afresh, and what hangs on
+    who is whose is judged and counted anew."""
     follow(scope, resolution)
     if not resolution.touched:
         return Upserted()
-    return write_contents(
-        scope, contents(scope, resolution.touched, stores, resolution.words), stamp
-    )
+    found = contents(scope, resolution.touched, stores, resolution.words)
+    upserted = write_contents(scope, found, stamp)
+    regrouped = resolution.regrouped()
+    recount_companies(scope, regrouped)
+    look_at_carts_again(scope, regrouped)
+    return upserted
 
 
 def recompute_customers(

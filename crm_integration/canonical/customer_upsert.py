@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.canonical.company_rows import CompanySaid, found_companies
 from crm_integration.canonical.customer_content import Content
+from crm_integration.canonical.customer_merge import look_at_carts_again
 from crm_integration.canonical.customers import CUSTOMER_SCHEMA
 from crm_integration.canonical.identity_resolution import RANK
 from crm_integration.canonical.sourced import Stamp, seal_fields
@@ -35,13 +36,14 @@ def write_contents(scope: TenantScope, found: Mapping[UUID, Content], stamp: Sta
     """Upsert the rows of these customers; `same` are those of a newer version of equal content."""
     outcome = Upserted()
     stored = _stored(scope, found)
+    look_at_carts_again(scope, [key for key, row in stored.items() if not row.known])
     writes: dict[UUID, Content] = {}
     for customer_id, content in found.items():
         row = stored.get(customer_id)
         if row is None or row.content_digest != content.digest or row.merged_into is not None:
             outcome.changed.add(customer_id)
             writes[customer_id] = content
-        elif tuple(row[2:]) != _trace(content):
+        elif tuple(getattr(row, name) for name in _TRACE) != _trace(content):
             outcome.same.add(customer_id)
             writes[customer_id] = content
     if writes:
@@ -55,9 +57,9 @@ def write_contents(scope: TenantScope, found: Mapping[UUID, Content], stamp: Sta
 
 def _stored(scope: TenantScope, found: Mapping[UUID, Content]) -> dict[UUID, Row[Any]]:
     asked = stage(scope.connection, customers, ("customer_id",), [(key,) for key in found])
-    names = ("content_digest", "merged_into", *_TRACE)
+    names = ("customer_id", "content_digest", "merged_into", "known", *_TRACE)
     rows = scope.connection.execute(
-        select(*(customers.c[name] for name in names), customers.c.customer_id)
+        select(*(customers.c[name] for name in names))
         .join_from(asked, customers, customers.c.customer_id == asked.c.customer_id)
         .where(customers.c.tenant_id == scope.tenant)
     )

@@ -27,7 +27,7 @@ _ON_ITS_WAY = (ShipmentState.shipped.value, ShipmentState.delivered.value)
 
 
 def refresh_orders(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
-    """Count the refunds and the parcels of these orders anew."""
+    """Count the refunds and the parcels of these orders anew; deleted ones do not count."""
     asked = stage(scope.connection, orders, ("order_id",), [(key,) for key in set(order_ids)])
     back, sent = _refunds_of(scope, asked), _parcels_of(scope, asked)
     counted = {
@@ -49,7 +49,11 @@ def refresh_orders(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
 
 
 def _refunds_of(scope: TenantScope, asked: Table) -> Subquery:
-    theirs = and_(refunds.c.tenant_id == scope.tenant, refunds.c.order_id == asked.c.order_id)
+    theirs = and_(
+        refunds.c.tenant_id == scope.tenant,
+        refunds.c.order_id == asked.c.order_id,
+        refunds.c.deleted_at.is_(None),
+    )
     return (
         select(
             asked.c.order_id,
@@ -68,6 +72,7 @@ def _parcels_of(scope: TenantScope, asked: Table) -> Subquery:
         shipments.c.tenant_id == scope.tenant,
         shipments.c.order_id == asked.c.order_id,
         shipments.c.state.in_(_ON_ITS_WAY),
+        shipments.c.deleted_at.is_(None),
     )
     return (
         select(
@@ -125,8 +130,8 @@ def note_lapsed(scope: TenantScope, after_days: int) -> None:
 def refresh_customers(scope: TenantScope, customer_ids: Iterable[UUID]) -> None:
     """Count the orders of these customers anew, and derive their stage.
 
-    Cancelled and failed orders do not count. No order: lead; only unpaid ones: opportunity;
-    one: customer; more: repeat.
+    Cancelled, failed and deleted orders do not count. No order: lead; only unpaid ones:
+    opportunity; one: customer; more: repeat.
     """
     sums = _orders_of(scope, customer_ids)
     derived = case(
@@ -178,6 +183,7 @@ def _orders_of(scope: TenantScope, customer_ids: Iterable[UUID]) -> Subquery:
             and_(
                 orders.c.tenant_id == scope.tenant,
                 orders.c.customer_id == owners.c.customer_id,
+                orders.c.deleted_at.is_(None),
             ),
             isouter=True,
         )

@@ -7,8 +7,9 @@ to the weakest, and one that would join what a person put apart is refused.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from uuid import UUID, uuid4
@@ -23,6 +24,10 @@ SHARED_MAILBOX = "shared_mailbox"
 
 RANK = {"registered": 2, "guest": 1, "lead": 0}
 """An account outranks a guest checkout, which outranks a lead."""
+
+LEFT = sys.maxsize
+"""Age of a home that a persona has only from an identity that was somebody else's before: the
+customer stays with those who did not change."""
 
 
 @dataclass
@@ -123,12 +128,36 @@ class Grouping:
 
     def _join_each(self, members: Sequence[bytes], rule: str, evidence: bytes) -> None:
         """Each with the first that it may be with, so that a third stays with who remained."""
-        split_off = {one.left for one in self.decisions if not one.together}
-        ranked = sorted(members, key=lambda key: (key in split_off, *self._firmness(key)))
+        ranked = self._ranked(members)
         for number, member in enumerate(ranked):
             for earlier in ranked[:number]:
                 if self._join(earlier, member, rule, evidence):
                     break
+
+    def is_put_apart(self, group: Sequence[Persona]) -> bool:
+        """True for those whom a person took out of another customer."""
+        put_apart = self._put_apart()
+        return any(persona.key in put_apart for persona in group)
+
+    def without_mailbox(self) -> set[bytes]:
+        """Personas whose address is no key of theirs: too many hold it, or a person put them
+        apart from those who keep it. Two customers who both claimed it would get one contact."""
+        found: set[bytes] = set()
+        for email, members in _by_email(self.personas).items():
+            if email in self.no_keys:
+                found.update(members)
+                continue
+            keeper = self._root(self._ranked(members)[0])
+            found.update(one for one in members if self._root(one) != keeper)
+        return found
+
+    def _put_apart(self) -> set[bytes]:
+        return {one.left for one in self.decisions if not one.together}
+
+    def _ranked(self, members: Sequence[bytes]) -> list[bytes]:
+        """Who was put apart comes last."""
+        put_apart = self._put_apart()
+        return sorted(members, key=lambda key: (key in put_apart, *self._firmness(key)))
 
     def _firmness(self, key: bytes) -> tuple[int, bytes]:
         """An order that no arrival changes."""
@@ -212,24 +241,42 @@ def place(grouping: Grouping, occupied: Collection[UUID]) -> Placement:
     `occupied` are ids that nobody may found a customer under, since somebody lives there.
     """
     placement = Placement()
-    groups = grouping.groups()
+    # Who was put apart gets a customer of their own, whatever their standing.
+    groups = sorted(grouping.groups(), key=grouping.is_put_apart)
     homes = _homes(groups, occupied)
     living = set(homes)
+    nobodys = grouping.without_mailbox()
     for group, home in zip(groups, homes, strict=True):
         _explain(grouping, group, home, living, placement)
+        placement.rules |= {one.key: SHARED_MAILBOX for one in group if one.key in nobodys}
     return placement
 
 
 def _homes(groups: Sequence[list[Persona]], occupied: Collection[UUID]) -> list[UUID]:
+    """In the order of the groups; no customer goes with who left while somebody stays there."""
     taken: set[UUID] = set()
-    found: list[UUID] = []
+    found: list[UUID | None] = []
     for group in groups:
-        had = (home for one in group for home in sorted(one.homes, key=one.homes.__getitem__))
-        own = (one.anchor for one in group if one.anchor not in occupied)
-        home = next((one for one in (*had, *own) if one not in taken), None) or uuid4()
+        stayed = (home for one in group for home in _by_age(one) if one.homes[home] != LEFT)
+        found.append(_first_free(stayed, taken))
+    for number, group in enumerate(groups):
+        if found[number] is None:
+            had = (home for one in group for home in _by_age(one))
+            own = (one.anchor for one in group if one.anchor not in occupied)
+            found[number] = _first_free((*had, *own), taken)
+    return [home or uuid4() for home in found]
+
+
+def _by_age(persona: Persona) -> list[UUID]:
+    return sorted(persona.homes, key=persona.homes.__getitem__)
+
+
+def _first_free(homes: Iterable[UUID], taken: set[UUID]) -> UUID | None:
+    """Takes it."""
+    home = next((one for one in homes if one not in taken), None)
+    if home is not None:
         taken.add(home)
-        found.append(home)
-    return found
+    return home
 
 
 def _explain(
@@ -251,8 +298,6 @@ def _explain(
 
 
 def _rule(grouping: Grouping, persona: Persona, *, leads: bool) -> str:
-    if persona.email is not None and persona.email in grouping.no_keys:
-        return SHARED_MAILBOX
     if leads or persona.key not in grouping.links:
         return EXTERNAL_ID
     return grouping.links[persona.key].rule

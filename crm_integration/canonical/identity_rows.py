@@ -23,6 +23,7 @@ from crm_integration.canonical.identity_reading import (
     neighbourhood,
 )
 from crm_integration.canonical.identity_resolution import (
+    LEFT,
     Arrival,
     Grouping,
     Link,
@@ -172,6 +173,7 @@ def _note(grouping: Grouping, placement: Placement, resolution: Resolution) -> N
 def _persona(one: Spoken, stored: Row[Any] | None) -> Persona:
     keys, raw_id = one.keys, one.sourced.raw_id
     oldest = raw_id if stored is None or stored.raw_id is None else stored.raw_id
+    is_other = stored is not None and stored.persona_key not in (None, keys.persona)
     return Persona(
         keys.persona,
         one.key.kind,
@@ -179,7 +181,7 @@ def _persona(one: Spoken, stored: Row[Any] | None) -> Persona:
         keys.email,
         keys.holder,
         set() if keys.place is None else {keys.place},
-        {} if stored is None else {stored.customer_id: oldest},
+        {} if stored is None else {stored.customer_id: LEFT if is_other else oldest},
         oldest,
     )
 

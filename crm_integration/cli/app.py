@@ -11,10 +11,13 @@ import sys
 import typer
 
 from crm_integration.cli.connection import connection
+from crm_integration.cli.dead_letters import dead_letters
 from crm_integration.cli.demo import demo
 from crm_integration.cli.dev import dev
 from crm_integration.cli.holds import holds
 from crm_integration.cli.identity import identity
+from crm_integration.cli.mapping import mapping
+from crm_integration.cli.replay import replay
 from crm_integration.cli.sandbox import sandbox
 from crm_integration.cli.tenant import tenant
 from crm_integration.errors import CrmIntegrationError
@@ -30,9 +33,12 @@ _typer.command(rich_help_panel="run")(demo)
 _typer.command(rich_help_panel="run")(dev)
 _typer.command(rich_help_panel="run")(sandbox)
 _typer.command(rich_help_panel="fix")(holds)
+_typer.add_typer(replay, name="replay", rich_help_panel="fix")
+_typer.add_typer(dead_letters, name="dead-letters", rich_help_panel="fix")
 _typer.add_typer(identity, name="identity", rich_help_panel="fix")
 _typer.add_typer(tenant, name="tenant", rich_help_panel="admin")
 _typer.add_typer(connection, name="connection", rich_help_panel="admin")
+_typer.add_typer(mapping, name="mapping", rich_help_panel="admin")
 
 
 def app() -> None:

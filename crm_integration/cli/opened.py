@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 
 from crm_integration.settings import get_settings
 from crm_integration.sync.opening import open_house
@@ -16,5 +17,10 @@ def house() -> House:
 
 
 def actor() -> str:
-    """Who types this, for the audit trail."""
-    return f"cli:{getpass.getuser()}"
+    """Who types this, for the audit trail: the account the system knows, whatever LOGNAME says,
+    since an approval must come from somebody else."""
+    number = os.getuid()
+    try:
+        return f"cli:{pwd.getpwuid(number).pw_name}"
+    except KeyError:  # a container may run under a number without a name
+        return f"cli:{number}"

@@ -9,11 +9,16 @@ Object types are the engine's (`contact`, `order`, `refund`, …: `mapping.model
 manifest says where each lands. Two may share one of the CRM's types (refunds and activities are
 notes in HubSpot): our key tells their records apart. An adapter never sees a tenant or a
 database and never retries: that is the ledger's work.
+
+`archive`, `dissociate` and `changed_since` may be absent: the manifest's `offers` names those
+there are (`archive`, `dissociate`, `changes`), and the engine calls no other. A CRM that does not
+archive keeps the records of merged customers; one that does not dissociate keeps their old
+associations; of one that tells no changes nothing is read but what a write looks at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -40,12 +45,16 @@ for the account's budget, counts the call, and raises Transient when there is no
 
 @dataclass(frozen=True)
 class CrmRecord:
-    """A record as the CRM holds it now. `key` is our key on it, None when it has none."""
+    """A record as the CRM holds it now. `key` is our key on it, None when it has none.
+
+    `merged`: ids of records that people merged into this one, directly or through others.
+    """
 
     record_id: str
     key: str | None
     fields: Mapping[str, FieldValue] = field(repr=False)
     updated_at: datetime | None = None
+    merged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,11 @@ class Adapter(Protocol):
     def read(
         self, object_type: str, record_ids: Sequence[str], fields: Sequence[str]
     ) -> dict[str, CrmRecord]:
-        """Records by CRM id; ids that are gone are absent."""
+        """Records by the id that was asked for; ids that are gone are absent.
+
+        A record that people merged into another one answers with that one: its `record_id` is
+        then not the id that was asked for, and two ids may answer with one record.
+        """
         ...
 
     def find_by_key(
@@ -154,6 +167,31 @@ class Adapter(Protocol):
 
     def associate(self, associations: Sequence[Association]) -> list[RemoteError | None]:
         """None for each that stands now (also when it stood before)."""
+        ...
+
+    def dissociate(self, associations: Sequence[Association]) -> list[RemoteError | None]:
+        """None for each that does not stand now (also when it never did, or an end is gone).
+
+        Errors one by one, never raised. Only where the manifest offers `dissociate`.
+        """
+        ...
+
+    def archive(self, object_type: str, record_ids: Sequence[str]) -> list[RemoteError | None]:
+        """Put records where a person can restore them; None for each that is not there now.
+
+        Errors one by one, never raised. Only where the manifest offers `archive`.
+        """
+        ...
+
+    def changed_since(
+        self, object_type: str, since: datetime, fields: Sequence[str]
+    ) -> Iterator[CrmRecord]:
+        """Records whose last change is at or after `since`, the longest unchanged first.
+
+        May repeat a record, and may leave one out that changed within the last
+        `changes_lag_seconds` of the manifest: it is told when asked again from before that time.
+        Raises the errors of `read`. Only where the manifest offers `changes`.
+        """
         ...
 
     def close(self) -> None:

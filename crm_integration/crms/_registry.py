@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +19,8 @@ from crm_integration.errors import BadInput
 from crm_integration.transport.budget import CallBudget
 
 _HERE = Path(__file__).parent
+
+Offer = Literal["archive", "changes", "dissociate"]
 
 
 class CrmObject(BaseModel):
@@ -48,6 +50,10 @@ class CrmManifest(BaseModel):
     """Endpoint class -> its budget; `all` counts every call."""
     secrets: tuple[str, ...]
     settings: tuple[str, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    """What this adapter has of the methods that may be absent."""
+    changes_lag_seconds: int = 0
+    """How late `changed_since` may hear of a change."""
 
 
 @dataclass(frozen=True)

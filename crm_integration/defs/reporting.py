@@ -83,9 +83,9 @@ def report_run(
     written = _Written()
     with house.engines.tenancy.scope(report.tenant) as scope:
         raw, rows, sent = (
-            raw_counts(scope, days),
-            canonical_counts(scope, days),
-            ledger_counts(scope, days),
+            raw_counts(scope, days, selection.extracts),
+            canonical_counts(scope, days, selection.canonical),
+            ledger_counts(scope, days, selection.crm),
         )
     for window in spans:
         for name in sorted(selection.extracts):
@@ -161,8 +161,8 @@ def _derived(report: PathReport, name: str, counts: DayCounts) -> Metadata:
     }
     if derived and name in derived.drift:
         drift = derived.drift[name]
-        metadata["paths seen first by this run"] = len(drift.new_paths)
-        metadata["drift"] = len(drift.problems)
+        metadata["paths seen first by this run"] = sum(len(one.new_paths) for one in drift)
+        metadata["drift"] = sum(len(one.problems) for one in drift)
     for currency, minor in sorted(counts.minor.items()):
         metadata[f"total {currency}"] = float(to_decimal_text(minor, currency))
     return metadata

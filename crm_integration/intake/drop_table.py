@@ -6,17 +6,31 @@ only after its raw record is committed, so a kill in between repeats it, which i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import chain
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, insert, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    and_,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from crm_integration.intake.limits import LARGEST, too_large
 from crm_integration.intake.raw_records import Kept, Observation, keep
+from crm_integration.intake.steps import QUEUE_ACKNOWLEDGED, RAW_COMMITTED, reached
 from crm_integration.intake.unreadable import BadDelivery, keep_back_deliveries
 from crm_integration.storage.sealing import TenantKeys
 from crm_integration.storage.tables.intake import webhook_drop, webhook_queue
@@ -31,6 +45,9 @@ LANES = 16
 DRAIN_BATCH = 500
 DRAIN_BYTES = 16 * 1024 * 1024
 """Deliveries opened at a time: at most so many, and hardly more bytes."""
+
+ASK_AGAIN = timedelta(minutes=10)
+"""A delivery that could not be read through (its store is down) starts a run so often."""
 
 
 @dataclass(frozen=True)
@@ -99,26 +116,67 @@ def waiting(ops: Engine, *, limit: int, behind: str = "") -> list[Waiting]:
     return [Waiting(tenant, number) for tenant, number in rows]
 
 
+Named = tuple[str, str]
+"""(object type, source id)."""
+
+
+@dataclass(frozen=True)
+class Drained(Kept):
+    """What deliveries brought. `thin` names the objects that some only tell about, with their
+    deliveries: those stay in the queue until the objects were read (`acknowledge`)."""
+
+    thin: Mapping[Named, tuple[UUID, ...]] = field(
+        default_factory=lambda: dict[Named, tuple[UUID, ...]]()
+    )
+
+
 def drain(
     tenancy: Tenancy, ops: Engine, tenant: str, store: StoredConnection, *, run_id: str
-) -> Kept:
+) -> Drained:
     """Read all waiting deliveries of a store connection into raw records; the store is not asked.
 
-    `doubtful` names what only a direct read can tell: two contents with one source time, and
-    deliveries that name an object without carrying it.
+    All that are queued are read, also those that start no run of their own for now. `doubtful`
+    names what only a direct read can tell: two contents with one source time.
     """
     kept, behind = Kept(), None
+    thin: dict[Named, list[UUID]] = defaultdict(list)
     while True:
         with ops.begin() as claim:
             claimed = _claim(claim, tenant, behind)
             if not claimed:
-                return kept
+                break
             behind = claimed[-1]
-            brought, read = _keep(tenancy, tenant, store, [one.drop_id for one in claimed], run_id)
+            ids = [one.drop_id for one in claimed]
+            brought, read = _keep(tenancy, tenant, store, ids, run_id, thin)
             kept = kept + brought
+            reached(RAW_COMMITTED)
             # The raw records are committed by now; only then do the rows leave the queue. Those
-            # of another connection of this tenant stay.
+            # of another connection of this tenant stay, and those that carry no object.
             claim.execute(delete(webhook_queue).where(webhook_queue.c.drop_id.in_(read)))
+        reached(QUEUE_ACKNOWLEDGED)
+    named = {one: tuple(ids) for one, ids in thin.items()}
+    if named:
+        _postpone(ops, chain.from_iterable(named.values()))
+    return Drained(kept.kept, kept.suppressed, kept.doubtful, named)
+
+
+def _postpone(ops: Engine, deliveries: Iterable[UUID]) -> None:
+    """Let these start no run for a while: whoever read them is about to ask their store, and if
+    it is down it need not be asked every minute."""
+    with ops.begin() as connection:
+        connection.execute(
+            update(webhook_queue)
+            .where(webhook_queue.c.drop_id.in_(list(deliveries)))
+            .values(ready_at=func.now() + ASK_AGAIN)
+        )
+
+
+def acknowledge(ops: Engine, deliveries: Iterable[UUID]) -> None:
+    """Take deliveries out of the queue: what they told about has been read and kept."""
+    with ops.begin() as connection:
+        done = list(deliveries)
+        connection.execute(delete(webhook_queue).where(webhook_queue.c.drop_id.in_(done)))
+    reached(QUEUE_ACKNOWLEDGED)
 
 
 @dataclass(frozen=True)
@@ -135,7 +193,6 @@ def _claim(connection: Connection, tenant: str, behind: _Claimed | None) -> list
         .where(
             webhook_queue.c.lane == lane_of(tenant),
             webhook_queue.c.tenant_id == tenant,
-            webhook_queue.c.ready_at <= func.now(),
             *further,
         )
         .order_by(webhook_queue.c.ready_at, webhook_queue.c.drop_id)
@@ -151,13 +208,18 @@ def _keep(
     store: StoredConnection,
     claimed: Sequence[UUID],
     run_id: str,
-) -> tuple[Kept, list[UUID]]:
-    """What became of the deliveries of this connection, and which ones they were."""
-    kept, read = Kept(), list[UUID]()
+    thin: dict[Named, list[UUID]],
+) -> tuple[Kept, set[UUID]]:
+    """What became of the deliveries of this connection, and which ones are done with; those that
+    only name an object are added to `thin`."""
+    kept, read = Kept(), set[UUID]()
     with tenancy.scope(tenant) as scope:
         for group in _groups(scope, store, claimed):
-            kept += _keep_group(scope, store, group, run_id)
-            read += [drop_id for drop_id, _ in group]
+            brought, named = _keep_group(scope, store, group, run_id)
+            kept += brought
+            read |= {drop_id for drop_id, _ in group} - set(named)
+            for drop_id, one in named.items():
+                thin[one].append(drop_id)
     return kept, read
 
 
@@ -194,7 +256,8 @@ def _of(scope: TenantScope, store: StoredConnection, ids: Sequence[UUID]) -> Col
 
 def _keep_group(
     scope: TenantScope, store: StoredConnection, group: Sequence[_Sized], run_id: str
-) -> Kept:
+) -> tuple[Kept, dict[UUID, Named]]:
+    """What a group brought, and which of its deliveries only name an object."""
     bad = [BadDelivery(one, too_large(size)) for one, size in group if size > LARGEST]
     rows = scope.connection.execute(
         select(webhook_drop.c.drop_id, webhook_drop.c.headers, webhook_drop.c.body)
@@ -202,20 +265,20 @@ def _keep_group(
         .order_by(webhook_drop.c.received_at)
     ).all()
     platform = connector(store.platform)
-    carried: list[SourceObject | tuple[str, str] | None] = []
+    carried: dict[UUID, SourceObject | Named | None] = {}
     for row in rows:
         try:
-            carried.append(_object(platform, _opened(scope.keys, *row)))
+            carried[row.drop_id] = _object(platform, _opened(scope.keys, *row))
         except Unreadable as problem:
             bad.append(BadDelivery(row.drop_id, problem))
-    objects = [one for one in carried if isinstance(one, SourceObject)]
-    named = tuple(one for one in carried if isinstance(one, tuple))
+    objects = [one for one in carried.values() if isinstance(one, SourceObject)]
+    named = {drop_id: one for drop_id, one in carried.items() if isinstance(one, tuple)}
     shape = platform.manifest.shape
     how = Observation.webhook
     brought = keep(scope, store.connection_id, objects, how, run_id=run_id, shape=shape)
     # They stay in the drop table as they came; polling reads the objects themselves.
     keep_back_deliveries(scope, store.connection_id, bad, run_id=run_id)
-    return brought + Kept(doubtful=named)
+    return brought, named
 
 
 def _opened(keys: TenantKeys, drop_id: UUID, headers: bytes, body: bytes) -> Dropped:
@@ -226,18 +289,19 @@ def _opened(keys: TenantKeys, drop_id: UUID, headers: bytes, body: bytes) -> Dro
     )
 
 
-def _object(store: StoreConnector, dropped: Dropped) -> SourceObject | tuple[str, str] | None:
+def _object(store: StoreConnector, dropped: Dropped) -> SourceObject | Named | None:
     """The object a delivery carries, or (type, id) of one that it only names; None for neither.
 
     Raises Unreadable.
     """
     delivery = store.webhook.read_delivery(dropped.headers, dropped.body)
-    if delivery.object_type is None or delivery.source_id is None or delivery.deleted:
+    if delivery.object_type is None or delivery.source_id is None:
         return None
     if delivery.object_type not in store.manifest.object_types:
         return None
-    if delivery.thin or delivery.source_time is None:
-        # Without a version it would pass for the newest one, whatever it is.
+    if delivery.deleted or delivery.thin or delivery.source_time is None:
+        # A deletion is a suspicion until it was read. And without a version an object would pass
+        # for the newest one, whatever it is.
         return delivery.object_type, delivery.source_id
     return SourceObject(
         delivery.object_type, delivery.source_id, delivery.source_time, dropped.body

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Engine, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.credentials import vault
 from crm_integration.errors import NeedsReconnect, RemoteError
+from crm_integration.intake.deletions import (
+    end_idle_hold,
+    keep_gone,
+    unseen_since,
+    waiting,
+)
 from crm_integration.intake.raw_reading import missing_parents, still_doubtful
 from crm_integration.intake.raw_records import Kept, Observation, keep
+from crm_integration.intake.steps import NAMED_READ, PAGE_KEPT, reached
 from crm_integration.intake.unreadable import keep_back_unreadable, release_readable
 from crm_integration.storage.tables.intake import cursors
 from crm_integration.stores._contract import (
     Client,
     Gate,
+    Gone,
     Page,
     SourceObject,
     StoreAccess,
@@ -86,19 +94,25 @@ def open_store(
     platform = connector(connection.platform)
     gate = _gate(tenancy, ops, platform.manifest, connection, secrets)
     client = platform.open(StoreAccess(connection.base_url, secrets, connection.known(), gate))
+    store = OpenStore(tenant, connection, platform, client)
     try:
-        account = platform.extract.check(client)
+        check(store)
     except RemoteError:
         client.close()
         raise
-    if account.account_id != connection.account_id:
-        client.close()
+    return store
+
+
+def check(store: OpenStore) -> None:
+    """Does the right account answer? Raises NeedsReconnect if not, and what the client's check
+    raises."""
+    account = store.connector.extract.check(store.client)
+    if account.account_id != store.connection.account_id:
         raise NeedsReconnect(
-            f"connection {connection.connection_id} of {tenant} answers as another account than "
-            "the one it was made for: no call was made; reconnect it",
+            f"connection {store.connection.connection_id} of {store.tenant} answers as another "
+            "account than the one it was made for: no call was made; reconnect it",
             code="other_account",
         )
-    return OpenStore(tenant, connection, platform, client)
 
 
 def _gate(
@@ -136,6 +150,7 @@ def extract(
     swept = object_type in store.connector.manifest.swept
     listing = "sweep" if swept else f"{window.start}/{window.end}"
     resume = _resume(tenancy, store, object_type, listing)
+    begun = _begun(tenancy, store) if swept and resume is None else None
     done = Extracted(object_type, resumed=resume is not None)
     pages = store.connector.extract.pages(
         store.client, object_type, None if swept else window, resume
@@ -145,7 +160,13 @@ def extract(
         if on_page is not None:
             on_page(object_type, done.kept.kept + done.kept.suppressed)
     _finish(tenancy, store, object_type, listing, done, run_id)
-    return _settle(tenancy, store, object_type, done, run_id)
+    return _settle(tenancy, store, object_type, done, begun, run_id)
+
+
+def _begun(tenancy: Tenancy, store: OpenStore) -> datetime:
+    """When a sweep begins, by the database's clock."""
+    with tenancy.scope(store.tenant) as scope:
+        return scope.connection.execute(select(func.clock_timestamp())).scalar_one()
 
 
 def _keep_page(
@@ -170,6 +191,7 @@ def _keep_page(
             scope, store.connection.connection_id, listing, page.unreadable, run_id=run_id
         )
         _remember(scope, store, object_type, listing, page)
+    reached(PAGE_KEPT)
     return Extracted(
         object_type,
         done.pages + 1,
@@ -180,14 +202,23 @@ def _keep_page(
 
 
 def _settle(
-    tenancy: Tenancy, store: OpenStore, object_type: str, done: Extracted, run_id: str
+    tenancy: Tenancy,
+    store: OpenStore,
+    object_type: str,
+    done: Extracted,
+    begun: datetime | None,
+    run_id: str,
 ) -> Extracted:
-    """Direct reads: of objects with one source time and two contents, and of unknown parents."""
+    """Direct reads: of objects with one source time and two contents, of those that a sweep
+    `begun` then left out or whose deletion waits for a person, and of unknown parents."""
     doubtful = [source_id for _, source_id in done.kept.doubtful]
-    if done.resumed:  # what the killed run had found doubtful, nobody remembers
-        with tenancy.scope(store.tenant) as scope:
-            place = (store.connection.connection_id, object_type)
+    with tenancy.scope(store.tenant) as scope:
+        place = (store.connection.connection_id, object_type)
+        if done.resumed:  # what the killed run had found doubtful, nobody remembers
             doubtful += still_doubtful(scope, *place, within=RESUMABLE)
+        if begun is not None and not done.unreadable:
+            doubtful += unseen_since(scope, *place, begun)
+        doubtful += waiting(scope, *place)
     wanted = list(dict.fromkeys(doubtful))
     kept = done.kept + fetch(tenancy, store, object_type, wanted, run_id=run_id)
     parent_type = store.connector.manifest.parents.get(object_type)
@@ -209,15 +240,18 @@ def _settle(
 def fetch(
     tenancy: Tenancy, store: OpenStore, object_type: str, source_ids: list[str], *, run_id: str
 ) -> Kept:
-    """Read objects by id and keep them as direct reads; what is gone is left as it was.
+    """Read objects by id and keep them as direct reads; of what is gone a tombstone is kept.
 
-    Absence is judged elsewhere: a read that says "gone" is a suspicion until the connection's
-    own check is green (architecture, section 5).
+    A read that says "gone" is believed only if the connection's own check is green then
+    (architecture, section 5). Raises what the check raises, and keeps no tombstone.
     """
-    kept = Kept()
+    kept, gone = Kept(), list[str]()
+    if not source_ids:
+        return kept
     for batch in _batches(source_ids):
-        answers = store.connector.extract.fetch(store.client, object_type, batch)
+        answers = list(store.connector.extract.fetch(store.client, object_type, batch))
         found = [answer for answer in answers if isinstance(answer, SourceObject)]
+        gone += [answer.source_id for answer in answers if isinstance(answer, Gone)]
         with tenancy.scope(store.tenant) as scope:
             kept = kept + keep(
                 scope,
@@ -227,6 +261,13 @@ def fetch(
                 run_id=run_id,
                 shape=store.connector.manifest.shape,
             )
+        reached(NAMED_READ)
+    if gone:
+        check(store)
+    with tenancy.scope(store.tenant) as scope:
+        place = (store.connection.connection_id, object_type)
+        kept = kept + keep_gone(scope, *place, gone, run_id=run_id)
+        end_idle_hold(scope, object_type)
     return kept
 
 

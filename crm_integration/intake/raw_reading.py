@@ -6,16 +6,16 @@ at the newest of all its raw records, by the order of versions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import FromClause, Table, and_, func, lateral, or_, select, true
+from sqlalchemy import FromClause, Select, Table, and_, func, lateral, not_, or_, select, true
 
 from crm_integration.storage.bulk import stage
-from crm_integration.storage.tables.intake import raw_records
+from crm_integration.storage.tables.intake import GONE, IS_GONE, raw_records
 from crm_integration.tenancy.scope import TenantScope
 
 CHUNK_BYTES = 32 * 1024 * 1024
@@ -40,7 +40,12 @@ class RawRecord:
     parent: bytes | None = field(default=None, repr=False)
     parent_shape: str = ""
     stored: int = 0
-    """Bytes of the payload as it is stored."""
+    """Bytes of the payload as it is stored, its parent's with it."""
+
+    @property
+    def is_gone(self) -> bool:
+        """A tombstone: the object does not exist any more."""
+        return GONE in self.flags
 
 
 def newest_in_window(
@@ -108,15 +113,23 @@ def _read_newest(
     asked: FromClause,
     parent_type: str | None,
     most_bytes: int | None = None,
+    *,
+    living: bool = False,
 ) -> list[RawRecord]:
-    """`most_bytes`: a record is read only if those before it have fewer in all."""
-    own = _newest(scope, connection_id, object_type, asked.c.source_id)
-    size = func.octet_length(own.c.payload)
+    """`most_bytes`: a record is read only if those before it have fewer in all. A parent is
+    counted with each of its children: rather too few in a chunk than an order of megabytes each.
+    """
+    own = _newest(scope, connection_id, object_type, asked.c.source_id, living=living)
+    joined, size = asked.join(own, true()), func.octet_length(own.c.payload)
+    if parent_type is not None:
+        parent = _newest(scope, connection_id, parent_type, own.c.parent_id, living=True)
+        joined = joined.outerjoin(parent, true())
+        size = size + func.coalesce(func.octet_length(parent.c.payload), 0)
     before = func.sum(size).over(order_by=own.c.source_id) - size
     found = (
         select(own.c.uid, *(own.c[name] for name in _READ), size.label("stored"))
         .add_columns(before.label("before"))
-        .join_from(asked, own, true())
+        .select_from(joined)
         .subquery()
     )
     statement = select(found).order_by(found.c.source_id)
@@ -127,13 +140,30 @@ def _read_newest(
     return [_opened(scope, row, parents.get(row.parent_id, (None, ""))) for row in rows]
 
 
+def last_words_of(
+    scope: TenantScope,
+    connection_id: str,
+    object_type: str,
+    source_ids: Sequence[str],
+    *,
+    parent_type: str | None = None,
+) -> list[RawRecord]:
+    """The newest raw record in which each of these objects still existed."""
+    asked = stage(
+        scope.connection, raw_records, ("source_id",), [(one,) for one in set(source_ids)]
+    )
+    return _read_newest(scope, connection_id, object_type, asked, parent_type, living=True)
+
+
 def overtaken(
     scope: TenantScope, connection_id: str, object_type: str, newest: Sequence[RawRecord]
-) -> list[RawRecord]:
+) -> Iterator[RawRecord]:
     """Raw records of these objects that a newer one replaced before anybody derived them.
 
     What they say about the present is out of date; what they say about a moment (a consent
-    given and taken back) is not.
+    given and taken back) is not. They come as they were received, and hardly more than
+    `CHUNK_BYTES` of them are in memory at a time: whoever keeps what they say, not them, may
+    meet any number of versions of any size.
     """
     asked = stage(
         scope.connection,
@@ -141,23 +171,38 @@ def overtaken(
         ("source_id", "raw_id"),
         [(one.source_id, one.raw_id) for one in newest],
     )
-    rows = scope.connection.execute(
-        select(
-            raw_records.c.uid,
-            *(raw_records.c[name] for name in _READ),
-            func.octet_length(raw_records.c.payload).label("stored"),
-        )
+    after = 0
+    while True:
+        statement = _overtaken(scope, connection_id, object_type, asked, after)
+        rows = scope.connection.execute(statement).all()
+        yield from (_opened(scope, row, (None, "")) for row in rows)
+        if sum(row.stored for row in rows) < CHUNK_BYTES:
+            return
+        after = rows[-1].raw_id
+
+
+def _overtaken(
+    scope: TenantScope, connection_id: str, object_type: str, asked: Table, after: int
+) -> Select[Any]:
+    """Those received behind `after`, each only if those before it have less than `CHUNK_BYTES`."""
+    size = func.octet_length(raw_records.c.payload)
+    before = func.sum(size).over(order_by=raw_records.c.raw_id) - size
+    found = (
+        select(raw_records.c.uid, *(raw_records.c[name] for name in _READ), size.label("stored"))
+        .add_columns(before.label("before"))
         .join_from(asked, raw_records, raw_records.c.source_id == asked.c.source_id)
         .where(
             raw_records.c.tenant_id == scope.tenant,
             raw_records.c.connection_id == connection_id,
             raw_records.c.object_type == object_type,
             raw_records.c.raw_id != asked.c.raw_id,
+            raw_records.c.raw_id > after,
             raw_records.c.outcome.is_(None),
+            not_(IS_GONE),
         )
-        .order_by(raw_records.c.raw_id)
-    ).all()
-    return [_opened(scope, row, (None, "")) for row in rows]
+        .subquery()
+    )
+    return select(found).where(found.c.before < CHUNK_BYTES).order_by(found.c.raw_id)
 
 
 def _opened(scope: TenantScope, row: Any, parent: tuple[bytes | None, str]) -> RawRecord:
@@ -182,7 +227,10 @@ _READ = (
 )
 
 
-def _newest(scope: TenantScope, connection_id: str, object_type: str, source_id: Any) -> Any:
+def _newest(
+    scope: TenantScope, connection_id: str, object_type: str, source_id: Any, *, living: bool
+) -> Any:
+    """`living`: a tombstone says nothing, whoever needs words takes the last ones."""
     return lateral(
         select(raw_records.c.uid, *(raw_records.c[name] for name in _READ))
         .where(
@@ -190,6 +238,7 @@ def _newest(scope: TenantScope, connection_id: str, object_type: str, source_id:
             raw_records.c.connection_id == connection_id,
             raw_records.c.object_type == object_type,
             raw_records.c.source_id == source_id,
+            *([not_(IS_GONE)] if living else []),
         )
         .order_by(
             raw_records.c.source_time.desc(),
@@ -207,7 +256,7 @@ def _parents(
     if parent_type is None or not wanted:
         return {}
     asked: Table = stage(scope.connection, raw_records, ("source_id",), wanted)
-    newest = _newest(scope, connection_id, parent_type, asked.c.source_id)
+    newest = _newest(scope, connection_id, parent_type, asked.c.source_id, living=True)
     rows = scope.connection.execute(
         select(newest.c.source_id, newest.c.uid, newest.c.payload, newest.c.shape).join_from(
             asked, newest, true()

@@ -8,7 +8,7 @@ counted, so that A, B, A ends at A.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import IntEnum
@@ -18,6 +18,7 @@ from uuid import uuid4
 from sqlalchemy import case, func, insert, lateral, literal, or_, select, true, update
 
 from crm_integration.intake.limits import TOO_LARGE, admitted
+from crm_integration.intake.tombstones import gone_since, has_tombstone
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.stores._contract import SourceObject
@@ -26,6 +27,9 @@ from crm_integration.tenancy.tenants import started_on
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 """A source time later than receipt plus this counts as receipt (architecture, section 5)."""
+
+CAME_BACK = "came_back"
+"""Flag of a version that was read after its object had been gone: its time is that of the read."""
 
 _TABLE = "raw_records"
 
@@ -65,6 +69,8 @@ class _Latest:
     digest: bytes
     flags: Sequence[str]
     shape: str
+    has_tombstone: bool = False
+    """Its object was gone once, and may still be."""
 
     def says(self, source: SourceObject, when: datetime, observation: Observation) -> bool:
         """Whether `source` repeats this record: its version, and nothing more to be believed.
@@ -93,6 +99,10 @@ class _Sorted:
     fresh: list[tuple[Any, ...]] = field(default_factory=lambda: list[tuple[Any, ...]]())
     again: list[int] = field(default_factory=lambda: list[int]())
     doubtful: list[tuple[str, str]] = field(default_factory=lambda: list[tuple[str, str]]())
+    gone: dict[tuple[str, str], datetime] = field(
+        default_factory=lambda: dict[tuple[str, str], datetime]()
+    )
+    """Objects that do not exist by all that is known, and since when."""
 
 
 def keep(
@@ -112,18 +122,19 @@ def keep(
     if not batch:
         return Kept()
     now: datetime = scope.connection.execute(select(func.clock_timestamp())).scalar_one()
-    latest = _latest_of(scope, connection_id, [source for source, _ in batch])
-    days = _Days(started_on(scope), now)
-    sorted_ = _Sorted()
+    keys = {(source.object_type, source.source_id) for source, _ in batch}
+    latest = _latest_of(scope, connection_id, keys)
+    days = Days(started_on(scope), now)
+    sorted_ = _Sorted(gone=_gone(scope, connection_id, latest))
     for source, marks in batch:
         _sort(scope, source, marks, source.shape or shape, observation, latest, days, sorted_)
-    _insert(scope, connection_id, sorted_.fresh, observation, run_id)
+    insert_records(scope, connection_id, sorted_.fresh, observation, run_id)
     _count_again(scope, sorted_.again)
     return Kept(len(sorted_.fresh), len(sorted_.again), tuple(sorted_.doubtful))
 
 
 @dataclass(frozen=True)
-class _Days:
+class Days:
     """A raw record's day: of its source time where that can be believed, else of receipt."""
 
     first: date
@@ -152,13 +163,21 @@ def _sort(
     shape: str,
     observation: Observation,
     latest: dict[tuple[str, str], _Latest],
-    days: _Days,
+    days: Days,
     into: _Sorted,
 ) -> None:
     key = (source.object_type, source.source_id)
     digest = scope.keys.digest("raw", source.payload)
     when, future = days.believed(source.source_time)
-    before = latest.get(key)
+    before, gone = latest.get(key), into.gone.get(key)
+    if gone is not None and observation == Observation.direct:
+        # It is there again, whatever time it states: its return is what happened last.
+        del into.gone[key]
+        if when <= gone:
+            when, marks = max(days.now, gone + timedelta(microseconds=1)), [*marks, CAME_BACK]
+        before = None
+    elif gone is not None:
+        into.doubtful.append(key)  # a late delivery, or its return: only a read can tell
     if before is not None and before.digest == digest:
         if not before.raw_id:
             return  # twice in one batch
@@ -178,9 +197,8 @@ def _sort(
 
 
 def _latest_of(
-    scope: TenantScope, connection_id: str, batch: Sequence[SourceObject]
+    scope: TenantScope, connection_id: str, keys: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], _Latest]:
-    keys = {(source.object_type, source.source_id) for source in batch}
     asked = stage(scope.connection, raw_records, ("object_type", "source_id"), keys)
     newest = lateral(
         select(
@@ -190,6 +208,7 @@ def _latest_of(
             raw_records.c.digest,
             raw_records.c.flags,
             raw_records.c.shape,
+            has_tombstone(scope, connection_id, asked).label("has_tombstone"),
         )
         .where(
             raw_records.c.tenant_id == scope.tenant,
@@ -206,6 +225,14 @@ def _latest_of(
     return {(row[0], row[1]): _Latest(*row[2:]) for row in rows}
 
 
+def _gone(
+    scope: TenantScope, connection_id: str, latest: Mapping[tuple[str, str], _Latest]
+) -> dict[tuple[str, str], datetime]:
+    """Nearly always nothing, and then nothing is asked."""
+    once = [key for key, one in latest.items() if one.has_tombstone]
+    return gone_since(scope, connection_id, once)
+
+
 _COLUMNS = (
     "uid",
     "object_type",
@@ -220,13 +247,15 @@ _COLUMNS = (
 )
 
 
-def _insert(
+def insert_records(
     scope: TenantScope,
     connection_id: str,
     rows: list[tuple[Any, ...]],
     observation: Observation,
     run_id: str,
 ) -> None:
+    """Insert rows `(uid, object type, source id, parent id, source time, day, digest, sealed
+    payload, shape, flags)`; raw ids are given in their order."""
     if not rows:
         return
     # The position keeps our receipt order: raw ids are given in the order of the batch.
@@ -257,7 +286,7 @@ def _count_again(scope: TenantScope, raw_ids: list[int]) -> None:
         scope.connection.execute(
             update(raw_records)
             .where(raw_records.c.tenant_id == scope.tenant, raw_records.c.raw_id.in_(raw_ids))
-            .values(seen_again=raw_records.c.seen_again + 1)
+            .values(seen_again=raw_records.c.seen_again + 1, seen_at=func.clock_timestamp())
         )
 
 

@@ -16,9 +16,14 @@ from crm_integration.mapping.paths import CanonicalPath, canonical_paths, sugges
 from crm_integration.mapping.transforms import GIVES, TRANSFORMS, OptionProblem, Transform
 
 KEYS = ("from", "value", "transform", "options", "owner", "rule", "order", "opt_out", "consent",
-        "kind", "required", "label")  # fmt: skip
+        "kind", "required", "label", "back")  # fmt: skip
 _SELF_ORDERED = frozenset({"number", "datetime", "date"})
-_ONLY_OF = {"order": "never_regress", "opt_out": "consent", "consent": "with_consent"}
+_ONLY_OF = {
+    "order": "never_regress",
+    "opt_out": "consent",
+    "consent": "with_consent",
+    "back": "never",
+}
 """A key that only one rule reads."""
 _CONSTANTS: dict[str, type | tuple[type, ...]] = {"bool": bool, "number": (int, float)}
 
@@ -41,8 +46,10 @@ def field_rule(
     check_words(spec, note)
     if "value" in spec:
         _check_constant(spec, note)
-    else:
+    elif "from" in spec:
         _check_source(spec, entity, note)
+    elif "transform" in spec or "options" in spec:
+        note("transform", "there is no 'from' to transform", "Remove it, or give a path.")
     return None if found else _built(name, spec)
 
 
@@ -72,10 +79,12 @@ def _check_words(name: str, spec: Mapping[str, Any], note: Complain) -> None:
         elif word not in known:
             note(key, f"unknown {key} {word!r}", suggest(str(word), known))
     for key, kind in (("required", bool), ("label", str), ("options", dict), ("order", list),
-                      ("opt_out", str), ("consent", str)):  # fmt: skip
+                      ("opt_out", str), ("consent", str), ("back", bool)):  # fmt: skip
         if key in spec and not isinstance(spec[key], kind):
             note(key, f"{key!r} is no {kind.__name__}", f"Give a {kind.__name__} or leave it out.")
-    if ("from" in spec) == ("value" in spec):
+    fed = [key for key in ("from", "value") if key in spec]
+    # A value that only comes back from the CRM is fed by nothing.
+    if len(fed) > 1 or (not fed and spec.get("back") is not True):
         note("from", "needs 'from' or 'value', and only one", "Give a path, or a constant.")
 
 
@@ -211,4 +220,5 @@ def _built(name: str, spec: Mapping[str, Any]) -> FieldRule:
         label=spec.get("label", ""),
         opt_out=spec.get("opt_out", ""),
         consent=spec.get("consent", ""),
+        back=spec.get("back", False),
     )

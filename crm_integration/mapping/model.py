@@ -56,7 +56,8 @@ class FieldRule:
     `paths` is empty for a constant (`value`). `options` belong to the transform; `order` are
     the values of `never_regress` from first to last (empty: numbers and times order themselves).
     `opt_out` of a `consent` field is the CRM's own opt-out, read and never written; `consent` of
-    a `with_consent` field names the consent it tells more about.
+    a `with_consent` field names the consent it tells more about. `back`: the CRM's value of a
+    `never` field is read and kept.
     """
 
     name: str
@@ -72,6 +73,7 @@ class FieldRule:
     label: str = ""
     opt_out: str = ""
     consent: str = ""
+    back: bool = False
 
     @property
     def compared_as(self) -> str:
@@ -159,6 +161,11 @@ class CompiledMapping:
         """The CRM's own opt-out fields: read right before a write, never written."""
         found = (rule.opt_out for rule in self.fields.values() if rule.opt_out)
         return tuple(dict.fromkeys(found))
+
+    @property
+    def backs(self) -> tuple[str, ...]:
+        """The CRM's own fields whose values are wanted back."""
+        return tuple(name for name, rule in self.fields.items() if rule.back)
 
     @property
     def reads(self) -> tuple[str, ...]:

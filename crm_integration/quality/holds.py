@@ -30,6 +30,9 @@ HELD_OBJECT = {
 }
 """Canonical entity -> the CRM object type whose writes a hold stops."""
 
+BLAST_RADIUS = "blast_radius"
+"""The check whose hold stops the single records it names, and not their whole object type."""
+
 
 @dataclass(frozen=True)
 class Hold:
@@ -42,6 +45,11 @@ class Hold:
     fix: str
     records: int
     opened_at: datetime
+
+    @property
+    def stops_all(self) -> bool:
+        """Whether nothing of the object type is written while it is open."""
+        return self.check_name != BLAST_RADIUS
 
 
 def open_hold(
@@ -85,7 +93,8 @@ def open_hold(
 
 
 def release(scope: TenantScope, object_type: str, check_name: str | None, by: str) -> int:
-    """Release the open hold of one check, or with None all of the object type; returns how many.
+    """Release the open hold of one check, or with None all that stop the whole object type;
+    returns how many.
 
     Each leaves an audit entry naming `by`. Raises BadInput for an unknown object type.
     """
@@ -96,8 +105,9 @@ def release(scope: TenantScope, object_type: str, check_name: str | None, by: st
         .where(holds.c.object_type == object_type, holds.c.released_at.is_(None))
         .returning(holds.c.hold_id, holds.c.check_name)
     )
-    if check_name is not None:
-        statement = statement.where(holds.c.check_name == check_name)
+    one_check = holds.c.check_name == check_name
+    stops_all = holds.c.check_name != BLAST_RADIUS
+    statement = statement.where(stops_all if check_name is None else one_check)
     released = scope.connection.execute(statement).all()
     for hold_id, check in released:
         trail.record(
@@ -123,13 +133,15 @@ def open_holds(scope: TenantScope) -> dict[str, tuple[Hold, ...]]:
 def none_open(
     tenant_id: ColumnElement[str], object_type: ColumnElement[str]
 ) -> ColumnElement[bool]:
-    """True for rows of a tenant's object type that no hold stops; for use in a larger query."""
+    """True for rows of a tenant's object type that no hold stops as a whole; for use in a larger
+    query."""
     return ~(
         select(holds.c.hold_id)
         .where(
             holds.c.tenant_id == tenant_id,
             holds.c.object_type == object_type,
             holds.c.released_at.is_(None),
+            holds.c.check_name != BLAST_RADIUS,
         )
         .exists()
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import MutableMapping
+from collections import Counter
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
 
@@ -16,8 +17,9 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FaultAction = Literal[
-    "status", "delay", "cut", "commit_then_drop", "partial", "conflict", "revoke", "scope_missing"
-]
+    "status", "delay", "cut", "commit_then_drop", "partial", "conflict", "revoke",
+    "scope_missing", "hang", "drip",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,11 @@ class FaultRule:
     Actions: `status` answers `status` with `body` and Retry-After; `delay` waits `seconds`, then
     goes on; `cut` breaks the connection before the app sees the call; `commit_then_drop` after
     the app has carried it out; `partial` takes the batch inputs that hold one of `records` (an
-    id or a property's value) out and reports them as errors in a 207; `conflict` answers a whole
-    batch with 409; `revoke` and `scope_missing` answer 401 and 403 as a CRM does.
+    id or a property's value), or each `every`-th, out and reports them as errors in a 207;
+    `conflict` answers a whole batch with 409; `revoke` and `scope_missing` answer 401 and 403 as
+    a CRM does; `hang` lets the app carry the call out and answers nothing for `seconds`; `drip`
+    sends the app's answer in small pieces that take `seconds` together. A rule with `least` hits
+    only batches of so many inputs. `name` is what a rule is counted by.
     """
 
     action: FaultAction
@@ -46,6 +51,9 @@ class FaultRule:
     records: tuple[str, ...] = ()
     category: str = "VALIDATION_ERROR"
     message: str = "This record was refused by a planned fault"
+    every: int = 0
+    least: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +83,62 @@ class FaultyApp:
         self._app = app
         self._seen: dict[int, int] = {}
         self._plan = plan or FaultPlan()
+        self.acted: Counter[str] = Counter()
+        """Rules that have hit a call at all, by their `name`."""
 
     def follow(self, plan: FaultPlan) -> None:
         """Follow another plan from now on; its counts start at none."""
         self._plan, self._seen = plan, {}
 
+    def expect(self, rules: Sequence[FaultRule]) -> None:
+        """Let these rules come on top of the plan; what is spent is forgotten."""
+        self._keep(lambda rule, seen: not rule.count or seen < rule.first + rule.count - 1)
+        self._plan = FaultPlan((*self._plan.rules, *rules))
+
+    def forget(self, name: str) -> None:
+        """End the rules of this name; the others stay as they are."""
+        self._keep(lambda rule, seen: rule.name != name)
+
+    def _keep(self, stays: Callable[[FaultRule, int], bool]) -> None:
+        counted = [(rule, self._seen.get(n, 0)) for n, rule in enumerate(self._plan.rules)]
+        left = [(rule, seen) for rule, seen in counted if stays(rule, seen)]
+        self._plan = FaultPlan(tuple(rule for rule, _ in left))
+        self._seen = {position: seen for position, (_, seen) in enumerate(left)}
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        rule = self._due(scope) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        receive, inputs = await self._counted(scope, receive)
+        await self._act(self._due(scope, inputs), scope, receive, send)
+
+    async def _counted(self, scope: Scope, receive: Receive) -> tuple[Receive, int]:
+        """How many inputs a batch has, where a rule asks for that; the body can be read again."""
+        if scope["method"] != "POST" or not any(rule.least for rule in self._plan.rules):
+            return receive, 0
+        body = await _read(receive)
+
+        async def again() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        try:
+            told: Any = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return again, 0
+        inputs: Any = cast(dict[str, Any], told).get("inputs") if isinstance(told, dict) else None
+        return again, len(cast(list[Any], inputs)) if isinstance(inputs, list) else 0
+
+    async def _act(
+        self, rule: FaultRule | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         if rule is None:
             await self._app(scope, receive, send)
+        elif rule.action == "hang":
+            await self._app(scope, receive, _swallow)
+            await asyncio.sleep(rule.seconds)
+            await _cut(send)
+        elif rule.action == "drip":
+            await self._app(scope, receive, _dripping(send, rule.seconds))
         elif rule.action == "delay":
             await asyncio.sleep(rule.seconds)
             await self._app(scope, receive, send)
@@ -97,21 +152,27 @@ class FaultyApp:
         else:
             await _answer(send, *_planned(rule))
 
-    def _due(self, scope: Scope) -> FaultRule | None:
+    def _due(self, scope: Scope, inputs: int) -> FaultRule | None:
         target = f"{scope['path']}?{scope['query_string'].decode('latin-1')}"
         for position, rule in enumerate(self._plan.rules):
             if rule.method and rule.method != scope["method"]:
                 continue
-            if not re.search(rule.path, target):
+            if inputs < rule.least or not re.search(rule.path, target):
                 continue
             seen = self._seen[position] = self._seen.get(position, 0) + 1
             if seen >= rule.first and (not rule.count or seen < rule.first + rule.count):
+                if seen == rule.first:
+                    self.acted[rule.name or rule.action] += 1
                 return rule
         return None
 
     async def _partial(self, rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
         body = orjson.loads(await _read(receive))
-        refused = [one for one in body.get("inputs", []) if _names(one, rule.records)]
+        refused = [
+            one
+            for number, one in enumerate(body.get("inputs", []), start=1)
+            if _names(one, rule.records) or (rule.every and number % rule.every == 0)
+        ]
         left = [one for one in body.get("inputs", []) if one not in refused]
         answered: dict[str, Any] = {"status": "COMPLETE", "results": []}
         if left:
@@ -190,6 +251,24 @@ async def _answer(send: Send, status: int, body: Any, headers: dict[str, str]) -
     ]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": content})
+
+
+def _dripping(send: Send, seconds: float) -> Send:
+    """Sends bodies in twenty pieces."""
+
+    async def dripped(message: Message) -> None:
+        body = message.get("body", b"")
+        if message["type"] != "http.response.body" or not body:
+            await send(message)
+            return
+        size = max(1, len(body) // 20)
+        pieces = [body[at : at + size] for at in range(0, len(body), size)]
+        for number, piece in enumerate(pieces, start=1):
+            more = number < len(pieces) or message.get("more_body", False)
+            await send({**message, "body": piece, "more_body": more})
+            await asyncio.sleep(seconds / 20)
+
+    return dripped
 
 
 async def _swallow(message: MutableMapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from crm_integration.sandbox.hubspot_answers import (
 )
 from crm_integration.sandbox.hubspot_associations import AssociationEndpoints
 from crm_integration.sandbox.hubspot_limits import Quotas, Throttled
+from crm_integration.sandbox.hubspot_merges import MergeEndpoint
 from crm_integration.sandbox.hubspot_objects import ObjectEndpoints, kind_of
 from crm_integration.sandbox.portal_properties import Json, Property, defined
 from crm_integration.sandbox.portal_state import AlreadyExists, InvalidValue, PortalState
@@ -59,6 +60,7 @@ class HubSpotApp:
             route(f"{one_kind}/batch/upsert", "POST", objects.batch_upsert),
             route(f"{one_kind}/batch/archive", "POST", objects.batch_archive),
             route(f"{one_kind}/search", "POST", objects.search),
+            route(f"{one_kind}/merge", "POST", MergeEndpoint(self.portal).merge),
             route(one_kind, "GET", objects.list),
             route(one_kind, "POST", objects.create),
             route(f"{one_kind}/{{key}}", "GET", objects.get),

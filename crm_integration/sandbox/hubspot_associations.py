@@ -82,12 +82,13 @@ class AssociationEndpoints:
         keys: list[int] = []
         for side, kind in (("from", start), ("to", end)):
             key = str(cast(Json, one.get(side) or {}).get("id", ""))
-            if self._portal.get(kind, key) is None:
+            found = self._portal.get(kind, key)
+            if found is None:
                 return batch_error(
                     "OBJECT_NOT_FOUND", f"No {singular(kind)} with ID {key} exists",
                     {f"{side}ObjectId": [key]},
                 )  # fmt: skip
-            keys.append(int(key))
+            keys.append(found.id)
         return keys[0], keys[1]
 
     async def associate_default(self, request: Request) -> Response:
@@ -132,7 +133,8 @@ class AssociationEndpoints:
         errors: list[Json] = []
         for one in inputs_of(await json_body(request), _READ):
             key = str(one.get("id", ""))
-            ends = self._ends_json(start, int(key) if key.isdigit() else 0, end)
+            found = self._portal.get(start, key)
+            ends = self._ends_json(start, found.id, end) if found is not None else []
             if ends:
                 results.append({"from": {"id": key}, "to": ends})
                 continue
@@ -160,9 +162,11 @@ class AssociationEndpoints:
         """POST .../batch/archive: inputs {from, to: [ids]}"""
         start, end = self._kinds(request)
         for one in inputs_of(await json_body(request), _CREATE):
-            key = int(cast(Json, one.get("from") or {}).get("id", 0))
+            held = self._portal.get(start, str(cast(Json, one.get("from") or {}).get("id", "")))
             for other in cast(list[Json], one.get("to") or []):
-                self._portal.dissociate((start, key), (end, int(other.get("id", 0))))
+                found = self._portal.get(end, str(other.get("id", "")))
+                if held is not None and found is not None:
+                    self._portal.dissociate((start, held.id), (end, found.id))
         return Response(status_code=204)
 
     async def of_record(self, request: Request) -> Response:

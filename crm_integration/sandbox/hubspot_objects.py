@@ -155,15 +155,15 @@ class ObjectEndpoints:
         inputs = inputs_of(body, _BATCH)
         id_property = self._id_property(kind, body, inputs)
         wanted = _wanted(body)
-        results: list[Json] = []
+        results: dict[int, Json] = {}
         missing: list[str] = []
         for key in dict.fromkeys(str(one.get("id", "")) for one in inputs):
             found = self._portal.get(kind, key, id_property)
             if found is None:
                 missing.append(key)
             else:
-                results.append(record_json(kind, found, wanted))
-        return batch_answer(results, _missing(kind, missing), started=started)
+                results[found.id] = record_json(kind, found, wanted)
+        return batch_answer(list(results.values()), _missing(kind, missing), started=started)
 
     async def batch_create(self, request: Request) -> Response:
         """All or none, but for inputs with an objectWriteTraceId, whose bad values get a 207."""

@@ -56,6 +56,9 @@ _NUMBER_OF_TYPE = {
     "line_items": "0-8", "notes": "0-46", "orders": "0-123", "carts": "0-142",
 }  # fmt: skip
 OPT_OUT = "hs_email_optout"
+MERGEABLE = frozenset({"contacts", "companies", "deals", "tickets"})
+MERGED_IDS = "hs_merged_object_ids"
+"""Ids of all records that went into one, also through a merge of merges; by semicolons."""
 #: What a read returns when it names no properties.
 DEFAULTS = {
     "companies": ("createdate", "domain", "hs_lastmodifieddate", "hs_object_id", "name"),
@@ -155,6 +158,8 @@ def standard_properties(plural: str) -> dict[str, Property]:
     for name in (created_property(plural), modified_property(plural)):
         found[name] = Property(name, "datetime", read_only=True)
     found["hs_object_id"] = Property("hs_object_id", "number", unique=True, read_only=True)
+    if plural in MERGEABLE:
+        found[MERGED_IDS] = Property(MERGED_IDS, "string", read_only=True)
     if plural == "contacts":
         found["email"] = Property("email", "string", unique=True)
         stages = Property("lifecyclestage", "enumeration", "radio", options=LIFECYCLE_STAGES)

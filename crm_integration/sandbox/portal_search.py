@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ _OPERATORS = {"EQ", "NEQ", "IN", "NOT_IN", "CONTAINS_TOKEN", "HAS_PROPERTY", "NO
               "GT", "GTE", "LT", "LTE"}  # fmt: skip
 #: HubSpot's own limits (documented with the search API).
 _GROUPS, _FILTERS, _PAGE, _REACH = 5, 6, 200, 10_000
+_A_TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 
 
 class BadSearch(ValueError):
@@ -109,9 +111,12 @@ def _holds(value: str | None, one: Json) -> bool:
         return False
     if operator == "IN":
         return value.lower() in _values(one)
+    wanted = str(one.get("value", ""))
+    if operator == "EQ" and _A_TIME.match(value):
+        left, right = _comparable(value, wanted)
+        return left == right
     if operator == "EQ":
         return value.lower() in _values(one)
-    wanted = str(one.get("value", ""))
     if operator == "CONTAINS_TOKEN":
         return _contains(value.lower(), wanted.lower())
     left, right = _comparable(value, wanted)
@@ -129,10 +134,17 @@ def _contains(value: str, wanted: str) -> bool:
 
 
 def _comparable(left: str, right: str) -> tuple[Any, Any]:
+    """Both as numbers, where they are; a time as its milliseconds, in which filters name it."""
     try:
-        return Decimal(left), Decimal(right)
-    except InvalidOperation:
+        return _number(left), _number(right)
+    except (InvalidOperation, ValueError):
         return left, right
+
+
+def _number(text: str) -> Decimal:
+    if _A_TIME.match(text):
+        return Decimal(round(datetime.fromisoformat(text).timestamp() * 1000))
+    return Decimal(text)
 
 
 def _sort(keys: list[int], index: Mapping[int, Mapping[str, str]], sort: Any) -> None:

@@ -26,6 +26,7 @@ from crm_integration.sandbox.portal_properties import (
     standard_properties,
     zulu,
 )
+from crm_integration.sandbox.portal_reshaping import reshaped
 
 MATCHED_BY = {"contacts": "email", "companies": "name"}
 
@@ -64,7 +65,10 @@ class _Shelf:
 
 @dataclass(frozen=True, slots=True)
 class PortalSettings:
-    """One account: its own id, its token, its quotas and how late its search is (seconds)."""
+    """One account: its own id, its token, its quotas and how late its search is (seconds).
+
+    `reshapes`: it changes values beyond HubSpot's own trimming (`portal_reshaping.py`).
+    """
 
     portal_id: int
     token: str
@@ -72,6 +76,7 @@ class PortalSettings:
     per_ten_seconds: int = 190
     per_day: int = 625_000
     searches_per_second: int = 5
+    reshapes: bool = False
 
 
 class PortalState:
@@ -84,6 +89,8 @@ class PortalState:
         self._next_id = settings.portal_id * 1000 + 1
         self._to_index: deque[tuple[float, str, int, dict[str, str] | None]] = deque()
         self.seeded_twice = False
+        self.merged_into: dict[int, int] = {}
+        """The id of a record that was merged away -> the record that it became."""
         self.links: dict[tuple[str, int, str], dict[int, set[tuple[str, int]]]] = defaultdict(dict)
 
     def shelf(self, kind: str) -> _Shelf:
@@ -108,16 +115,21 @@ class PortalState:
     # Reading
 
     def get(self, kind: str, key: str, id_property: str | None = None) -> Record | None:
-        """The living record with this id, or this value of a unique property (any letter case
-        for an e-mail)."""
+        """The living record with this id (of a record that was merged away: what it became), or
+        this value of a unique property (any letter case for an e-mail)."""
         shelf = self.shelf(kind)
         if id_property in {None, "", "hs_object_id"}:
-            found = shelf.records.get(int(key)) if key.isascii() and key.isdigit() else None
+            found = shelf.records.get(self._living(int(key))) if _is_id(key) else None
         else:
             wanted = key.strip().lower() if id_property == "email" else key.strip()
             held = shelf.unique.get(str(id_property), {}).get(wanted)
             found = shelf.records.get(held) if held is not None else None
         return None if found is None or found.archived else found
+
+    def _living(self, key: int) -> int:
+        while key in self.merged_into:
+            key = self.merged_into[key]
+        return key
 
     def unique_property(self, kind: str, name: str) -> bool:
         definition = self.definitions(kind).get(name)
@@ -139,7 +151,7 @@ class PortalState:
             AlreadyExists: a unique value belongs to another record than `own`.
         """
         shelf = self.shelf(kind)
-        stored = normalised(shelf.definitions, given)
+        stored = self._kept(shelf.definitions, given)
         for name, value in stored.items():
             holder = shelf.unique.get(name, {}).get(value) if value else None
             if holder is not None and holder != own and shelf.definitions[name].unique:
@@ -152,11 +164,15 @@ class PortalState:
 
     def seed(self, kind: str, given: Mapping[str, Any], *, created: float) -> Record:
         """A record from before: below the uniqueness check, and known to the search at once."""
-        stored = normalised(self.definitions(kind), given)
+        stored = self._kept(self.definitions(kind), given)
         record = self._insert(kind, stored, at=created)
         self._to_index.pop()
         self._indexed(kind, record.id, record.properties)
         return record
+
+    def _kept(self, known: Mapping[str, Property], given: Mapping[str, Any]) -> dict[str, str]:
+        stored = normalised(known, given)
+        return reshaped(known, stored) if self.settings.reshapes else stored
 
     def _insert(self, kind: str, stored: dict[str, str], at: float | None = None) -> Record:
         now = self.clock() if at is None else at
@@ -209,6 +225,23 @@ class PortalState:
         if value:
             held.setdefault(value, record.id)
 
+    def merged(
+        self, kind: str, stored: dict[str, str], both: tuple[Record, Record], *, created: float
+    ) -> Record:
+        """The record that two archived ones became; their ids and associations are its own."""
+        stored = {name: value for name, value in stored.items() if name != "hs_object_id"}
+        record = self._insert(kind, stored)
+        record.created = created
+        for one in both:
+            self.merged_into[one.id] = record.id
+            for start_kind, start, end_kind in [*self.links]:
+                if (start_kind, start) != (kind, one.id):
+                    continue
+                for end, labels in self.links.pop((start_kind, start, end_kind)).items():
+                    back = self.links[end_kind, end, kind].pop(one.id, set())
+                    self.associate((kind, record.id), (end_kind, end), labels, back)
+        return record
+
     # The search index
 
     def _due(self) -> float:
@@ -252,6 +285,10 @@ class PortalState:
         held = self.links.get((kind, key, to_kind), {})
         living = self.shelf(to_kind).records
         return {end: labels for end, labels in held.items() if not living[end].archived}
+
+
+def _is_id(key: str) -> bool:
+    return key.isascii() and key.isdigit()
 
 
 __all__ = ["AlreadyExists", "InvalidValue", "Json", "PortalSettings", "PortalState", "Record"]

@@ -221,6 +221,33 @@ def _email_is_free(shop: ShopState, email: str, own: int | None) -> None:
             )
 
 
+def delete_order(shop: ShopState, key: int) -> OrderRecord:
+    """Deleted for good: a read by id says so on every platform, no list tells of it. Returns what
+    was deleted, as a backup would hold it. Raises Refused (404)."""
+    held = held_order(shop, key)
+    shop.delete_order(held)
+    return held
+
+
+def delete_customer(shop: ShopState, key: int) -> CustomerRecord:
+    """The account is gone; its orders stay. Raises Refused (404)."""
+    held = held_customer(shop, key)
+    del shop.customers[key]
+    return held
+
+
+def delete_product(shop: ShopState, key: int) -> None:
+    """Gone from the catalogue; lines of orders keep its name. Raises KeyError."""
+    held = shop.products.pop(key)
+    shop.product_ids.pop(held.sku, None)
+
+
+def delete_refund(shop: ShopState, key: int) -> None:
+    """The refund is gone and its order's date stays. Raises KeyError."""
+    held = shop.refunds.pop(key)
+    shop.orders[held.order_id].refunds.remove(held)
+
+
 def create_webhook(shop: ShopState, body: Json) -> Json:
     """POST webhooks: kept and listed; deliveries are another part of the sandbox."""
     key = shop.next_id("webhook")

@@ -22,9 +22,10 @@ APP_GRANTS = {
     "tenants": "SELECT, INSERT",
     "audit_trail": "SELECT, INSERT",
     "webhook_drop": "SELECT",
-    "raw_records": "SELECT, INSERT, UPDATE (seen_again, outcome)",
+    "raw_records": "SELECT, INSERT, UPDATE (seen_again, seen_at, outcome)",
     "attempts": "SELECT, INSERT",
     "verdicts": "SELECT, INSERT",
+    "approvals": "SELECT, INSERT, UPDATE (used_at, used_by)",
 }
 """Tables in which not even the tenant's own scope may change what was written."""
 

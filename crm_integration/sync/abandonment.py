@@ -8,16 +8,17 @@ the sweep finds is kept like anything a store says, so that a replay finds it ag
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import orjson
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, func, or_, select, update
 
-from crm_integration.canonical.cart_rows import note_abandoned
+from crm_integration.canonical.cart_rows import Verdict, note_abandoned
 from crm_integration.canonical.identity import lock_identities
 from crm_integration.intake.raw_reading import RawRecord, is_last, newest_in_window, newest_of
 from crm_integration.intake.raw_records import Observation, keep, note_outcomes
-from crm_integration.storage.tables.canonical import orders
+from crm_integration.storage.tables.canonical import customers, orders
 from crm_integration.storage.tables.commerce import carts
 from crm_integration.stores._contract import SourceObject
 from crm_integration.tenancy.scope import Tenancy, TenantScope
@@ -44,21 +45,22 @@ def sweep(
         with tenancy.scope(tenant) as scope:
             lock_identities(scope)
             abandoned = _abandoned(scope, connection_id, after_minutes)
-            made = [_record(source_id, at, after_minutes) for source_id, at in abandoned]
+            made = [_record(one, after_minutes) for one in abandoned]
             keep(scope, connection_id, made, Observation.derived, run_id=run_id, shape=SHAPE)
             ids = [one.source_id for one in made]
-            _apply(scope, connection_id, newest_of(scope, connection_id, OBJECT_TYPE, ids))
+            newest = newest_of(scope, connection_id, OBJECT_TYPE, ids)
+            news = _apply(scope, connection_id, newest)
         found += len(abandoned)
-        if len(abandoned) < BATCH:
+        if len(abandoned) < BATCH or not news:
             return found
 
 
-def _abandoned(
-    scope: TenantScope, connection_id: str, after_minutes: int
-) -> list[tuple[str, datetime]]:
-    """(source id, when it became abandoned) by the database's clock.
+def _abandoned(scope: TenantScope, connection_id: str, after_minutes: int) -> list[Verdict]:
+    """Carts that became abandoned, by the database's clock.
 
-    Carts whose owner has ordered since are settled here: nobody need look at them again.
+    Carts whose owner has ordered since are settled here: nobody need look at them again. So are
+    those of an owner of whom nobody has said anything so far, and whom no CRM knows; when
+    somebody does, their carts are looked at again (`customer_merge.look_at_carts_again`).
     """
     wait = timedelta(minutes=after_minutes)
     bought = (
@@ -70,6 +72,11 @@ def _abandoned(
         )
         .exists()
     )
+    known = select(customers.c.customer_id).where(
+        customers.c.tenant_id == scope.tenant,
+        customers.c.customer_id == carts.c.customer_id,
+        customers.c.known,
+    )
     left_alone = (
         carts.c.tenant_id == scope.tenant,
         carts.c.connection_id == connection_id,
@@ -78,7 +85,10 @@ def _abandoned(
         carts.c.customer_id.is_not(None),
         carts.c.cart_changed_at < func.now() - wait,
     )
-    scope.connection.execute(update(carts).where(*left_alone, bought).values(settled=True))
+    nobody_known = ~known.exists()
+    scope.connection.execute(
+        update(carts).where(*left_alone, or_(bought, nobody_known)).values(settled=True)
+    )
     rows = scope.connection.execute(
         select(carts.c.source_id, carts.c.cart_changed_at, carts.c.store_abandoned_at)
         .where(*left_alone)
@@ -86,14 +96,31 @@ def _abandoned(
         .limit(BATCH)
     )
     return [
-        (source_id, max(changed, stated) if stated else changed + wait)
+        Verdict(source_id, changed, max(changed, stated) if stated else changed + wait)
         for source_id, changed, stated in rows
     ]
 
 
-def _record(source_id: str, at: datetime, after_minutes: int) -> SourceObject:
-    told = {"cart": source_id, "abandoned_at": at, "rule": RULE, "after_minutes": after_minutes}
-    return SourceObject(OBJECT_TYPE, source_id, at, orjson.dumps(told), shape=SHAPE)
+def _record(found: Verdict, after_minutes: int) -> SourceObject:
+    """A raw record of our own. Its source time is that of the cart it speaks of: the newest is
+    the one about the newest cart, whatever wait counted when it was made."""
+    told = {
+        "cart": found.source_id,
+        "cart_changed_at": found.cart_changed_at,
+        "abandoned_at": found.abandoned_at,
+        "rule": RULE,
+        "after_minutes": after_minutes,
+    }
+    payload = orjson.dumps(told)
+    return SourceObject(OBJECT_TYPE, found.source_id, found.cart_changed_at, payload, shape=SHAPE)
+
+
+def _verdict(record: RawRecord) -> Verdict:
+    """What `_record` kept."""
+    told = orjson.loads(record.payload)
+    changed, abandoned = told["cart_changed_at"], told["abandoned_at"]
+    when = datetime.fromisoformat
+    return Verdict(record.source_id, when(changed), when(abandoned))
 
 
 def apply_window(
@@ -113,23 +140,29 @@ def apply_window(
         after = records[-1].source_id
 
 
-def _apply(scope: TenantScope, connection_id: str, records: Sequence[RawRecord]) -> None:
+def _apply(scope: TenantScope, connection_id: str, records: Sequence[RawRecord]) -> set[str]:
+    """Set what these records say; returns the carts that say something new."""
     if not records:
-        return
-    found = [
-        (one.source_id, datetime.fromisoformat(orjson.loads(one.payload)["abandoned_at"]))
-        for one in records
-    ]
-    news = note_abandoned(scope, connection_id, found)
+        return set()
+    news = note_abandoned(scope, connection_id, [_verdict(one) for one in records])
     outcomes = {
         one.source_id: (one.raw_id, "applied" if one.source_id in news else "same")
         for one in records
     }
     note_outcomes(scope, connection_id, OBJECT_TYPE, outcomes)
+    return news
 
 
-def waiting_carts(ops: Engine, *, limit: int = 1_000) -> dict[str, datetime]:
-    """Tenants with carts that the sweep has not judged, and when the oldest was last touched."""
+@dataclass(frozen=True)
+class WaitingCarts:
+    """A tenant with carts that the sweep has not judged, and when the oldest was last touched."""
+
+    tenant: str
+    touched: datetime
+
+
+def waiting_carts(ops: Engine, *, limit: int, behind: str = "") -> list[WaitingCarts]:
+    """Tenants with carts to judge, at most `limit`, round by name from the one after `behind`."""
     with ops.begin() as connection:
         rows = connection.execute(
             select(carts.c.tenant_id, func.min(carts.c.cart_changed_at))
@@ -139,6 +172,7 @@ def waiting_carts(ops: Engine, *, limit: int = 1_000) -> dict[str, datetime]:
                 carts.c.customer_id.is_not(None),
             )
             .group_by(carts.c.tenant_id)
+            .order_by(carts.c.tenant_id <= behind, carts.c.tenant_id)
             .limit(limit)
-        )
-        return {tenant: touched for tenant, touched in rows}
+        ).all()
+    return [WaitingCarts(tenant, touched) for tenant, touched in rows]

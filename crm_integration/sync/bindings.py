@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Table, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.crms._contract import FieldValue
@@ -84,6 +85,25 @@ def record_ids(
     return {row.object_id: row.crm_record_id for row in rows}
 
 
+def places_of(
+    scope: TenantScope, connection_id: str, object_ids: Collection[UUID]
+) -> dict[UUID, tuple[str, str]]:
+    """(object type, CRM record id) of objects whose type is not known; unbound ones are absent."""
+    if not object_ids:
+        return {}
+    asked = stage(scope.connection, bindings, ("object_id",), [(one,) for one in set(object_ids)])
+    rows = scope.connection.execute(
+        select(bindings.c.object_id, bindings.c.object_type, bindings.c.crm_record_id).join_from(
+            asked,
+            bindings,
+            (bindings.c.tenant_id == scope.tenant)
+            & (bindings.c.connection_id == connection_id)
+            & (bindings.c.object_id == asked.c.object_id),
+        )
+    )
+    return {row.object_id: (row.object_type, row.crm_record_id) for row in rows}
+
+
 def owners_of(
     scope: TenantScope, connection_id: str, object_type: str, records: Collection[str]
 ) -> dict[str, UUID]:
@@ -104,35 +124,89 @@ def owners_of(
 
 def bind(
     scope: TenantScope, connection_id: str, object_type: str, found: Sequence[Binding]
-) -> None:
-    """Write bindings, new or with a newer base; one that stands keeps its adoption mark."""
+) -> frozenset[UUID]:
+    """Write bindings, new or with a newer base; returns the objects that are bound now.
+
+    Those left out found their record bound to another object, by another run a moment ago: they
+    have no record. One that stands keeps its adoption mark.
+    """
     if not found:
-        return
+        return frozenset()
+    _lock(scope, connection_id, object_type)
     names = (
         *("tenant_id", "connection_id", "object_type", "object_id"),
         *("crm_record_id", "adopted", "given_back"),
     )
-    rows = (
-        (
-            *(scope.tenant, connection_id, object_type, one.object_id, one.record_id, one.adopted),
-            scope.keys.seal(
-                _TABLE,
-                row_name(connection_id, object_type, one.object_id),
-                orjson.dumps({"given_back": one.given_back, "sent": one.sent}),
-            ),
-        )
-        for one in found
-    )
+    first = {one.record_id: one for one in reversed(found)}
+    rows = (_row(scope, connection_id, object_type, one) for one in first.values())
     staged = stage(scope.connection, bindings, names, rows)
-    statement = insert(bindings).from_select(names, select(*(staged.c[name] for name in names)))
-    scope.connection.execute(
+    _leave_other_records(scope, staged)
+    others = (
+        select(bindings.c.object_id)
+        .where(
+            *_same(staged, "connection_id", "object_type", "crm_record_id"),
+            bindings.c.tenant_id == scope.tenant,
+            bindings.c.object_id != staged.c.object_id,
+        )
+        .exists()
+    )
+    statement = insert(bindings).from_select(
+        names, select(*(staged.c[name] for name in names)).where(~others)
+    )
+    written = scope.connection.execute(
         statement.on_conflict_do_update(
             index_elements=list(bindings.primary_key.columns),
             set_={
-                "crm_record_id": statement.excluded.crm_record_id,
                 "given_back": statement.excluded.given_back,
+                "adopted": or_(bindings.c.adopted, statement.excluded.adopted),
             },
+        ).returning(bindings.c.object_id)
+    )
+    return frozenset(written.scalars())
+
+
+def unbind(
+    scope: TenantScope, connection_id: str, object_type: str, object_ids: Collection[UUID]
+) -> None:
+    """These objects have no record any more."""
+    scope.connection.execute(
+        delete(bindings).where(
+            bindings.c.tenant_id == scope.tenant,
+            bindings.c.connection_id == connection_id,
+            bindings.c.object_type == object_type,
+            bindings.c.object_id.in_(object_ids),
         )
+    )
+
+
+def _lock(scope: TenantScope, connection_id: str, object_type: str) -> None:
+    """Two runs that bind one record to two objects would break on the unique index."""
+    named = f"{connection_id}/{object_type}".encode()
+    number = int.from_bytes(scope.keys.digest("bind", named)[:8], "big", signed=True)
+    scope.connection.execute(select(func.pg_advisory_xact_lock(number)))
+
+
+def _leave_other_records(scope: TenantScope, staged: Table) -> None:
+    """Objects that move to another record leave theirs first: two may change places."""
+    scope.connection.execute(
+        delete(bindings).where(
+            bindings.c.tenant_id == scope.tenant,
+            *_same(staged, "connection_id", "object_type", "object_id"),
+            bindings.c.crm_record_id != staged.c.crm_record_id,
+        )
+    )
+
+
+def _same(staged: Table, *names: str) -> list[ColumnElement[bool]]:
+    return [bindings.c[name] == staged.c[name] for name in names]
+
+
+def _row(scope: TenantScope, connection_id: str, object_type: str, one: Binding) -> tuple[Any, ...]:
+    name = row_name(connection_id, object_type, one.object_id)
+    base = orjson.dumps({"given_back": one.given_back, "sent": one.sent})
+    return (
+        *(scope.tenant, connection_id, object_type, one.object_id, one.record_id, one.adopted),
+        scope.keys.seal(_TABLE, name, base),
     )
 
 

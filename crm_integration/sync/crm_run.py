@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import chain
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Engine, func, or_, select
 
@@ -20,13 +23,17 @@ from crm_integration.errors import NeedsReconnect, RemoteError, Transient
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.quality.holds import open_holds
 from crm_integration.storage.tables.sync import ledger
+from crm_integration.sync import merged_records
 from crm_integration.sync.dispatch import Sender, Sent, dispatch
-from crm_integration.sync.ledger import due
-from crm_integration.sync.project import Projected, project
+from crm_integration.sync.ledger import due, move, within
+from crm_integration.sync.project import Among, Projected, project
+from crm_integration.sync.restraint import Limit, waiting_for_approval
+from crm_integration.sync.steps import Step, reached
+from crm_integration.sync.tenant_settings import USUAL, EngineSettings
 from crm_integration.sync.transitions import State
 from crm_integration.sync.waiting import settle_waiting
 from crm_integration.tenancy.connections import StoredConnection, crm_connection
-from crm_integration.tenancy.scope import Tenancy
+from crm_integration.tenancy.scope import Tenancy, TenantScope
 from crm_integration.transport.budget import BudgetGate, agreed_budgets
 
 ROUNDS = 4
@@ -51,6 +58,10 @@ class CrmRun:
     sent: dict[str, Sent]
     calls: int = 0
     holds: tuple[str, ...] = ()
+    withheld: Mapping[str, int] = field(default_factory=lambda: dict[str, int]())
+    """Object type -> records that wait for a person who looks at what they would rewrite."""
+    archived: int = 0
+    """Records of merged customers that went into the CRM's recycle bin."""
     problem: str | None = None
     """Why the account as a whole could not be written to."""
 
@@ -63,32 +74,78 @@ def sync_crm(
     object_types: tuple[str, ...],
     *,
     run_id: str,
+    limit: Limit = USUAL.limit,
+    settings: EngineSettings = USUAL,
     on_batch: Callable[[str, int], None] | None = None,
+    among: Among | None = None,
+    forced: frozenset[str] = frozenset(),
 ) -> CrmRun:
-    """Project all canonical changes of the tenant and send those object types that are due."""
+    """Project all canonical changes of the tenant and send those object types that are due.
+
+    `limit`: how many records may be rewritten in a day before a person looks. With `among` only
+    these objects; their `forced` fields are written whoever owns them.
+    """
     tenancy = engines.tenancy
     with tenancy.scope(tenant) as scope:
         connection = crm_connection(scope)
     chosen = {name: mappings[name] for name in mappings if name in object_types}
     projected = project(
-        tenancy, tenant, connection.connection_id, chosen, rules_version, run_id=run_id
+        tenancy,
+        tenant,
+        connection.connection_id,
+        chosen,
+        rules_version,
+        run_id=run_id,
+        among=among,
     )
+    if forced:
+        with tenancy.scope(tenant) as scope:
+            wake(scope, connection.connection_id, chosen, among or {}, forced)
     order = crm_connector(connection.platform).manifest.objects
     run = CrmRun(projected, {name: Sent() for name in order if name in chosen})
     with tenancy.scope(tenant) as scope:
-        run.holds = tuple(sorted(set(open_holds(scope)) & set(chosen)))
-    session = _Session(engines, tenant, connection, chosen, rules_version, run_id, on_batch)
+        run.holds = _stopped(scope, chosen)
+    session = CrmSession(
+        engines, tenant, connection, chosen, rules_version, run_id, on_batch, among, forced,
+        limit=limit, settings=settings,
+    )  # fmt: skip
     try:
         session.send(run)
+        session.archive_merged(run)
     except RemoteError as error:
         run.problem = f"{type(error).__name__} {error.code}".strip()
     finally:
         run.calls = session.close()
+    with tenancy.scope(tenant) as scope:
+        run.withheld = waiting_for_approval(scope, connection.connection_id)
     return run
 
 
+def _stopped(scope: TenantScope, chosen: Collection[str]) -> tuple[str, ...]:
+    """Object types of which nothing is written."""
+    found = open_holds(scope).items()
+    return tuple(sorted(
+        name for name, holds in found if name in chosen and any(one.stops_all for one in holds)
+    ))  # fmt: skip
+
+
+def wake(
+    scope: TenantScope,
+    connection_id: str,
+    mappings: Mapping[str, CompiledMapping],
+    among: Among,
+    forced: frozenset[str],
+) -> None:
+    """Written rows of these objects are to be looked at again, where they have a forced field."""
+    for object_type, mapping in mappings.items():
+        if not forced.isdisjoint(mapping.fields):
+            place = (scope, connection_id, object_type)
+            only = within(among.get(object_type, ()))
+            move(*place, State.synced, State.pending, only)
+
+
 @dataclass
-class _Session:
+class CrmSession:
     """One run's talk with one CRM account; the client is opened on first need."""
 
     engines: Engines
@@ -97,7 +154,11 @@ class _Session:
     mappings: Mapping[str, CompiledMapping]
     rules_version: str
     run_id: str
-    on_batch: Callable[[str, int], None] | None
+    on_batch: Callable[[str, int], None] | None = None
+    among: Among | None = None
+    forced: frozenset[str] = frozenset()
+    limit: Limit = USUAL.limit
+    settings: EngineSettings = USUAL
     adapter: Adapter | None = None
     gate: BudgetGate | None = None
 
@@ -129,6 +190,22 @@ class _Session:
             run.problem = None
         return None
 
+    def archive_merged(self, run: CrmRun) -> None:
+        """Archive the records of customers who became another one, where the tenant wants it and
+        nothing stops us. Raises the errors of the account, and of a record that stays."""
+        kind = merged_records.OBJECT_TYPE
+        wanted = self.settings.merged_contacts == "archive" and self.among is None
+        offers = crm_connector(self.connection.platform).manifest.offers
+        if not wanted or "archive" not in offers or kind not in run.sent or kind in run.holds:
+            return
+        place = (self.engines.tenancy, self.tenant, self.connection.connection_id)
+        with self.engines.tenancy.scope(self.tenant) as scope:
+            if not merged_records.leaving(scope, self.connection.connection_id):
+                return
+        adapter, gate = self.opened()
+        gate.deadline = math.inf
+        run.archived = merged_records.archive(*place, adapter, run_id=self.run_id)
+
     def close(self) -> int:
         """Give the client back; returns the calls that were made."""
         if self.adapter is not None:
@@ -138,7 +215,8 @@ class _Session:
     def _send_type(self, object_type: str, sent: Sent, *, held: bool) -> None:
         with self.engines.tenancy.scope(self.tenant) as scope:
             place = (scope, self.connection.connection_id, object_type)
-            settle_waiting(*place, held=held)
+            longest = timedelta(hours=self.settings.crm_waits_hours)
+            settle_waiting(*place, held=held, longest_wait=longest)
             if held:
                 return
             waiting = scope.connection.scalar(
@@ -147,20 +225,23 @@ class _Session:
                     ledger.c.connection_id == self.connection.connection_id,
                     ledger.c.object_type == object_type,
                     due(self.rules_version),
+                    within(self._only(object_type)),
                 )
             )
+        reached(Step.released)
         if waiting:
-            adapter, gate = self._opened()
+            adapter, gate = self.opened()
             gate.deadline = math.inf
             mapping = self.mappings[object_type]
             needs = [
-                FieldNeed(rule.name, rule.kind, rule.label) for rule in mapping.fields.values()
+                FieldNeed(rule.name, rule.kind, rule.label, written=not rule.back)
+                for rule in mapping.fields.values()
             ]
             needs += [FieldNeed(name, "bool", written=False) for name in mapping.opt_outs]
             adapter.prepare(object_type, needs)
-            dispatch(self._sender(adapter, gate, mapping), sent, on_batch=self.on_batch)
+            dispatch(self.sender(adapter, gate, mapping), sent, on_batch=self.on_batch)
 
-    def _sender(self, adapter: Adapter, gate: BudgetGate, mapping: CompiledMapping) -> Sender:
+    def sender(self, adapter: Adapter, gate: BudgetGate, mapping: CompiledMapping) -> Sender:
         return Sender(
             self.engines.tenancy,
             self.tenant,
@@ -171,9 +252,15 @@ class _Session:
             mapping,
             self.rules_version,
             self.run_id,
+            self._only(mapping.object_type),
+            self.forced,
+            self.limit,
         )
 
-    def _opened(self) -> tuple[Adapter, BudgetGate]:
+    def _only(self, object_type: str) -> tuple[UUID, ...] | None:
+        return None if self.among is None else self.among.get(object_type, ())
+
+    def opened(self) -> tuple[Adapter, BudgetGate]:
         """The adapter, once it has shown to be the account the connection was made for."""
         if self.adapter is not None and self.gate is not None:
             return self.adapter, self.gate
@@ -205,6 +292,9 @@ class _Session:
                 code="other_account",
             )
 
+    def _all(self) -> tuple[UUID, ...] | None:
+        return None if self.among is None else tuple(chain.from_iterable(self.among.values()))
+
     def _soon(self) -> ColumnElement[bool]:
         return due(self.rules_version, within=LONGEST_PAUSE)
 
@@ -216,6 +306,7 @@ class _Session:
                     ledger.c.tenant_id == self.tenant,
                     ledger.c.connection_id == self.connection.connection_id,
                     ledger.c.object_type.in_([*(set(run.sent) - set(run.holds))]),
+                    within(self._all()),
                     which,
                 )
             )

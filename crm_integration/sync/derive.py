@@ -8,7 +8,7 @@ cannot be read, or a row that breaks a rule, is quarantined alone and the rest g
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -24,8 +24,9 @@ from crm_integration.quality.row_checks import compile_row_checks
 from crm_integration.quality.rules import rules_version
 from crm_integration.stores._contract import StoreContext
 from crm_integration.stores._registry import connector
-from crm_integration.sync import abandonment
+from crm_integration.sync import abandonment, presence
 from crm_integration.sync.reading import Chunk, Deriver, read_all
+from crm_integration.sync.steps import Step, reached
 from crm_integration.sync.writing import Written, write
 from crm_integration.tenancy.connections import StoredConnection
 from crm_integration.tenancy.scope import Tenancy, TenantScope
@@ -36,11 +37,13 @@ CHUNK = 500
 
 @dataclass
 class Derived(Written):
-    """What deriving came to, by entity or object type; `drift` by object type."""
+    """What deriving came to, by entity or object type; `drift` by object type, one a store."""
 
     read: int = 0
     quarantined: dict[str, int] = field(default_factory=lambda: defaultdict[str, int](int))
-    drift: dict[str, DriftReport] = field(default_factory=lambda: dict[str, DriftReport]())
+    drift: dict[str, list[DriftReport]] = field(
+        default_factory=lambda: defaultdict[str, list[DriftReport]](list)
+    )
 
     def add(self, other: Derived) -> None:
         """Count another connection's work in."""
@@ -52,7 +55,8 @@ class Derived(Written):
         ):
             for name, number in theirs.items():
                 mine[name] += number
-        self.drift |= other.drift
+        for name, reports in other.drift.items():
+            self.drift[name] += reports
 
 
 def deriver(
@@ -121,7 +125,8 @@ def _derive_type(
                 limit=CHUNK,
             )
             derive_records(scope, derive, object_type, records, done, watch)
-            done.drift[object_type] = settle(scope, watch, done=is_last(records, CHUNK))
+            done.drift[object_type] = [settle(scope, watch, done=is_last(records, CHUNK))]
+        reached(Step.derived)
         if on_chunk is not None:
             on_chunk(object_type, done.read)
         if is_last(records, CHUNK):
@@ -155,19 +160,23 @@ def derive_records(
     if not records:
         return
     connection_id = derive.connection.connection_id
-    earlier: Sequence[RawRecord] = ()
+    earlier: Iterable[RawRecord] = ()
     if "consent" in derive.connector.manifest.entities_of(object_type):
         earlier = overtaken(scope, connection_id, object_type, records)
-    chunk = read_all(derive, object_type, records, earlier, watch)
+    told = presence.sort_out(scope, derive, object_type, records)
+    chunk = read_all(derive, object_type, told.words, earlier, watch)
+    presence.forget_refusals(chunk, told)
     write(scope, derive, chunk, done)
+    presence.settle(scope, derive, object_type, told, chunk)
     _settle_quarantine(scope, derive, chunk, done)
     note_outcomes(
         scope,
         connection_id,
         object_type,
-        {one.source_id: (one.raw_id, chunk.outcomes.get(one.raw_id)) for one in records},
+        {one.source_id: (one.raw_id, chunk.outcomes.get(one.raw_id)) for one in told.newest},
     )
     done.read += len(records)
+    reached(Step.deriving)
 
 
 def _settle_quarantine(scope: TenantScope, derive: Deriver, chunk: Chunk, done: Derived) -> None:

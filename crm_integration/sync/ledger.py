@@ -8,7 +8,7 @@ again).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,14 +19,17 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Table,
+    Uuid,
     and_,
     case,
     func,
     literal,
     or_,
     select,
+    true,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_integration.crms._contract import FieldValue
 from crm_integration.quality.holds import none_open
@@ -113,15 +116,31 @@ def due(rules_version: str, *, within: float = 0.0) -> ColumnElement[bool]:
     )
 
 
+def within(among: Sequence[UUID] | None) -> ColumnElement[bool]:
+    """Rows of these objects; all where none are given."""
+    if among is None:
+        return true()
+    return ledger.c.object_id == func.any(literal(list(among), ARRAY(Uuid)))
+
+
 def claim(
-    scope: TenantScope, connection_id: str, object_type: str, rules_version: str, limit: int
+    scope: TenantScope,
+    connection_id: str,
+    object_type: str,
+    rules_version: str,
+    limit: int,
+    *,
+    among: Sequence[UUID] | None = None,
 ) -> list[Claimed]:
-    """Take up to `limit` due rows for sending; others skip them until the claim expires."""
+    """Take up to `limit` due rows for sending; others skip them until the claim expires.
+
+    With `among` only rows of those objects.
+    """
     check(State.retry, State.pending)
     check(State.pending, State.in_flight)
     wanted: Select[Any, Any] = (
         select(ledger.c.object_id, ledger.c.sending.label("unclear"))
-        .where(*_rows(scope, connection_id, object_type), due(rules_version))
+        .where(*_rows(scope, connection_id, object_type), due(rules_version), within(among))
         .order_by(ledger.c.next_try_at, ledger.c.object_id)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -6,7 +6,9 @@ before it is written again, and a person is asked only where a person can help.
 
 from __future__ import annotations
 
-from crm_integration.crms._contract import Outcome
+from dataclasses import replace
+
+from crm_integration.crms._contract import Outcome, Write
 from crm_integration.errors import (
     Conflict,
     DataRejected,
@@ -17,9 +19,11 @@ from crm_integration.errors import (
     RemoteError,
     Transient,
 )
+from crm_integration.mapping.model import CompiledMapping
 from crm_integration.sync import retry_policy
 from crm_integration.sync.ledger import Claimed, Settled
 from crm_integration.sync.transitions import State
+from crm_integration.sync.waiting import WITHOUT
 
 UNKNOWN = "unknown"
 """Code of a Transient whose request may have been carried out."""
@@ -57,6 +61,27 @@ def failed(claimed: Claimed, error: RemoteError) -> Settled:
             return _settled(claimed, State.dead, _reason(error))
         case _:
             return _again(claimed, None, _reason(error))
+
+
+def without_match(mapping: CompiledMapping, write: Write, outcome: Outcome) -> Write | None:
+    """What is left to write of a record whose new match value another CRM record holds.
+
+    The write without the match field: an opt-out must not wait for an e-mail address. None where
+    the answer is no such clash: no Conflict, a record that is only to be made, or a write without
+    the match field.
+    """
+    if not isinstance(outcome.error, Conflict) or write.record_id is None or mapping.match is None:
+        return None
+    if mapping.match.field not in write.fields:
+        return None
+    fields = {name: value for name, value in write.fields.items() if name != mapping.match.field}
+    return replace(write, fields=fields)
+
+
+def left_out(mapping: CompiledMapping) -> str:
+    """The reason on a row that was written by `without_match`."""
+    name = "" if mapping.match is None else mapping.match.field
+    return f"{WITHOUT} {name}: another CRM record has it"
 
 
 def _again(claimed: Claimed, retry_after: float | None, reason: str) -> Settled:

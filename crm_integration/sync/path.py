@@ -6,9 +6,11 @@ the rest goes on, and a gate that is closed keeps exactly its own object type fr
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 
@@ -16,7 +18,7 @@ from crm_integration.canonical.entities import ENTITIES
 from crm_integration.canonical.facts import note_lapsed
 from crm_integration.canonical.identity import lock_identities
 from crm_integration.errors import CrmIntegrationError
-from crm_integration.intake.drop_table import drain
+from crm_integration.intake.drop_table import Drained, acknowledge, drain
 from crm_integration.intake.extract import OpenStore, extract, fetch, open_store
 from crm_integration.mapping.tenant_file import TenantConfig, compiled_mappings, tenant_config
 from crm_integration.quality.rules import rules_version
@@ -26,8 +28,10 @@ from crm_integration.sync import abandonment
 from crm_integration.sync.crm_run import Engines, sync_crm
 from crm_integration.sync.derive import derive_window, deriver
 from crm_integration.sync.rejudge import rejudge
-from crm_integration.sync.report import PathReport, Problem, Selection, unforeseen
+from crm_integration.sync.report import PathReport, Problem, Selection, unforeseen, withheld
+from crm_integration.sync.steps import Step, reached
 from crm_integration.sync.tenant_settings import EngineSettings, engine_settings
+from crm_integration.sync.window_objects import objects_of
 from crm_integration.tenancy.connections import (
     StoredConnection,
     connections_of,
@@ -39,6 +43,14 @@ _JUDGING = Lock()
 
 Progress = Callable[[str, str, int], None]
 """`(tenant, what, how many so far)`."""
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """A run that writes only the objects of its windows; their `forced` fields are written
+    whoever owns them."""
+
+    forced: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -74,19 +86,21 @@ def run_path(
     run_id: str,
     progress: Progress | None = None,
     swept: bool = True,
+    narrowed: Narrowed | None = None,
 ) -> PathReport:
     """Run the selected parts for one tenant over windows.
 
     `swept` False leaves out the types that a store can only list whole: an earlier slice of the
-    same run has listed them. Raises nothing: what goes wrong, foreseen or not, is a problem of
-    this tenant's report.
+    same run has listed them. `narrowed` (a replay) writes nothing but the windows' own objects.
+    Raises nothing: what goes wrong, foreseen or not, is a problem of this tenant's report.
     """
     report = PathReport(tenant)
     try:
         config = house.config(tenant)
         settings = engine_settings(config.settings)
         told = progress or _untold
-        way = _Way(house, report, config, settings, tuple(windows), selection, run_id, told, swept)
+        spans = tuple(windows)
+        way = _Way(house, report, config, settings, spans, selection, run_id, told, swept, narrowed)
         way.go()
     except CrmIntegrationError as error:
         report.problems.append(Problem("start", tenant, str(error)))
@@ -112,6 +126,7 @@ class _Way:
     run_id: str
     progress: Progress
     swept: bool
+    narrowed: Narrowed | None
 
     @property
     def tenant(self) -> str:
@@ -157,11 +172,27 @@ class _Way:
                 self._note("extract", object_type, str(error))
             return
         try:
+            self._read_named(store, delivered)
             for object_type in wanted:
                 doubtful = [name for kind, name in delivered.doubtful if kind == object_type]
                 self._extract_type(store, object_type, doubtful)
         finally:
             store.client.close()
+
+    def _read_named(self, store: OpenStore, delivered: Drained) -> None:
+        """Read what deliveries only told about; they leave the queue when it is kept."""
+        engines = self.house.engines
+        by_type: dict[str, list[str]] = defaultdict(list)
+        for object_type, source_id in delivered.thin:
+            by_type[object_type].append(source_id)
+        for object_type, source_ids in by_type.items():
+            try:
+                fetch(engines.tenancy, store, object_type, source_ids, run_id=self.run_id)
+            except CrmIntegrationError as error:
+                self._note("extract", object_type, str(error))
+                continue
+            told = [delivered.thin[object_type, source_id] for source_id in source_ids]
+            acknowledge(engines.ops, chain.from_iterable(told))
 
     def _extract_type(self, store: OpenStore, object_type: str, doubtful: Sequence[str]) -> None:
         tenancy, run_id = self.house.engines.tenancy, self.run_id
@@ -217,6 +248,7 @@ class _Way:
             with tenancy.scope(self.tenant) as scope:
                 lock_identities(scope)
                 note_lapsed(scope, settings.customer_lapses_after_days)
+        reached(Step.time_passed)
 
     def _judge(self) -> None:
         """Verdicts of every window, from suites made of the same rules; they open the holds."""
@@ -232,19 +264,32 @@ class _Way:
             self.report.verdicts += judge_entities(
                 scope, entities, spans, self.config.rules, run_id=self.run_id, today=today
             )
+        reached(Step.judged)
 
     def _sync(self) -> None:
+        engines, among, forced = self.house.engines, None, frozenset[str]()
+        if self.narrowed is not None:
+            forced = self.narrowed.forced
+            with engines.tenancy.scope(self.tenant) as scope:
+                among = objects_of(scope, self.windows)
         ran = self.report.crm = sync_crm(
-            self.house.engines,
+            engines,
             self.tenant,
             compiled_mappings(self.house.mappings, self.config),
             rules_version(self.config.rules),
             tuple(self.selection.crm),
             run_id=self.run_id,
+            limit=self.settings.limit,
+            settings=self.settings,
             on_batch=self._told("sync"),
+            among=among,
+            forced=forced,
         )
         if ran.problem is not None:
             for object_type in self.selection.crm:
                 self._note("sync", object_type, ran.problem)
+        for object_type, records in ran.withheld.items():
+            if object_type in self.selection.crm:
+                self._note("sync", object_type, withheld(self.tenant, object_type, records))
         for object_type in ran.holds:
             self._note("sync", object_type, "a hold is open: nothing of this type was written")

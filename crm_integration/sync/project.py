@@ -25,13 +25,17 @@ from crm_integration.storage.tables.quality import quarantine
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.storage.tables.tenancy import mapping_versions
 from crm_integration.sync.ledger import Desired, move
+from crm_integration.sync.steps import Step, reached
 from crm_integration.sync.transitions import State
-from crm_integration.sync.views import VIEWS, Projectable
+from crm_integration.sync.views import VIEWS, Choice, Projectable
 from crm_integration.sync.wishes import Origin, Wish, wish
 from crm_integration.tenancy.scope import Tenancy, TenantScope
 
 CHUNK = 1_000
 """Rows a transaction."""
+
+Among = Mapping[str, tuple[UUID, ...]]
+"""Object type -> the canonical ids that a run is about."""
 
 MAPPING_RULE = "mapping"
 """First word of the rules under which a mapping keeps rows back."""
@@ -59,17 +63,22 @@ def project(
     rules_version: str,
     *,
     run_id: str,
+    among: Among | None = None,
 ) -> Projected:
-    """Bring the ledger of one CRM connection up to date with the canonical rows."""
+    """Bring the ledger of one CRM connection up to date with the canonical rows.
+
+    With `among` only with those objects: a replay writes what its window is about.
+    """
     done = Projected()
     for object_type, mapping in mappings.items():
         digest = mapping_digest(mapping)
         origin = Origin(connection_id, object_type, mapping.mapping_id, digest, run_id)
+        ids = None if among is None else among.get(object_type, ())
         with tenancy.scope(tenant) as scope:
             _note_version(scope, origin)
             _mark_remapped(scope, origin, mapping.entity)
         done.wishes[object_type] = done.refused[object_type] = 0
-        while _project_chunk(tenancy, tenant, origin, mapping, rules_version, done) == CHUNK:
+        while _project_chunk(tenancy, tenant, origin, mapping, rules_version, done, ids) == CHUNK:
             continue
     with tenancy.scope(tenant) as scope:
         _skip_merged(scope, connection_id)
@@ -83,10 +92,11 @@ def _project_chunk(
     mapping: CompiledMapping,
     rules_version: str,
     done: Projected,
+    among: tuple[UUID, ...] | None,
 ) -> int:
     with tenancy.scope(tenant) as scope:
         lock_identities(scope)
-        rows = VIEWS[mapping.entity].read(scope, rules_version, CHUNK)
+        rows = VIEWS[mapping.entity].read(scope, Choice(rules_version, CHUNK, among=among))
         wishes: list[Wish] = []
         refused: list[QuarantineEntry] = []
         for row in rows:
@@ -98,6 +108,8 @@ def _project_chunk(
         wish(scope, origin, wishes)
         _settle_refused(scope, origin, mapping, rows, refused, rules_version)
         _mark_projected(scope, mapping.entity, [row.object_id for row in rows])
+        reached(Step.projecting)
+    reached(Step.projected)
     done.wishes[origin.object_type] += len(wishes)
     done.refused[origin.object_type] += len(refused)
     return len(rows)

@@ -7,7 +7,7 @@ contract or breaks a rule is kept back alone, with the reason and the fix.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crm_integration.canonical.consents import Consent
@@ -68,7 +68,7 @@ def read_all(
     derive: Deriver,
     object_type: str,
     records: Sequence[RawRecord],
-    earlier: Sequence[RawRecord],
+    earlier: Iterable[RawRecord],
     watch: Watch | None,
 ) -> Chunk:
     """The chunk of these records; of `earlier` versions only what was said about consent."""

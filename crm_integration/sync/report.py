@@ -71,3 +71,11 @@ def unforeseen(error: Exception) -> str:
         f"unforeseen {type(error).__name__} at {name}:{line}: nothing of this tenant counts as "
         "done; run it again, and if it stays look there"
     )
+
+
+def withheld(tenant: str, object_type: str, records: int) -> str:
+    """What is said of records that wait for an approval."""
+    return (
+        f"{records} records would rewrite more than may be unseen and wait; all others are "
+        f"written. Look: crm-integration holds {tenant} --differences {object_type}"
+    )

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.storage.tables.intake import finished_slices
 from crm_integration.stores._contract import Window
 from crm_integration.sync.path import House, Progress, run_path
 from crm_integration.sync.report import PathReport, Selection
+
+KEPT_FOR = timedelta(days=30)
+"""So long a run may still be retried from its last finished slice; after that, from its start."""
 
 SLICE_DAYS = 92
 """About a quarter: a store lists it in minutes, and its frames take some tens of megabytes."""
@@ -89,6 +93,7 @@ def _finished(house: House, tenant: str, root_run_id: str) -> set[Window]:
 
 
 def _finish(house: House, tenant: str, root_run_id: str, span: Window) -> None:
+    """Note a finished slice; those of runs that nobody retries any more are forgotten here."""
     with house.engines.tenancy.scope(tenant) as scope:
         scope.connection.execute(
             insert(finished_slices)
@@ -99,4 +104,10 @@ def _finish(house: House, tenant: str, root_run_id: str, span: Window) -> None:
                 end_day=span.end,
             )
             .on_conflict_do_nothing()
+        )
+        scope.connection.execute(
+            delete(finished_slices).where(
+                finished_slices.c.tenant_id == scope.tenant,
+                finished_slices.c.finished_at < func.now() - KEPT_FOR,
+            )
         )

@@ -11,20 +11,25 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, any_, func, or_, select
 
 from crm_integration.storage.tables.sync import bindings, ledger
+from crm_integration.sync.crm_merges import REASONS as MERGED_IN_CRM
 from crm_integration.sync.ledger import move
+from crm_integration.sync.restraint import WAITS, let_go
 from crm_integration.sync.transitions import State
 from crm_integration.tenancy.scope import TenantScope
 
 DEPENDENCY = "waits for the record it belongs to"
 HOLD = "a hold is open"
 AMBIGUOUS = "several CRM records match"
+ANOTHERS = "the matching CRM record belongs to another customer"
+WITHOUT = "written without"
+"""How the reason of a written row begins that lacks a field (`outcomes.left_out`)."""
 
 LONGEST_WAIT = timedelta(days=1)
 """After this an object is written without the record it waited for."""
 
 LOOK_AGAIN = timedelta(days=1)
-"""So often an ambiguous record is looked for anew: a person who merged the two in the CRM need
-tell nobody."""
+"""So often a row that has no record, or lacks a field that another record holds, is looked at
+anew: a person who merged two in the CRM, or corrected an address there, need tell nobody."""
 
 _WILL_PROCEED = (State.pending, State.in_flight, State.retry, State.unknown, State.held)
 
@@ -45,20 +50,29 @@ def settle_waiting(
     if held:
         move(*where, State.pending, State.held, reason=HOLD)
         return
-    move(*where, State.held, State.pending)
+    move(*where, State.held, State.pending, ledger.c.reason.is_distinct_from(WAITS))
+    let_go(scope, connection_id, object_type)
     overdue = ledger.c.waiting_since < func.clock_timestamp() - longest_wait
     waiting = ledger.c.reason == DEPENDENCY
     move(*where, State.parked, State.pending, waiting, ~_must_wait(scope))
     move(*where, State.parked, State.pending, waiting, overdue, still_waiting=True)
     asked_long_ago = ledger.c.waiting_since < func.clock_timestamp() - LOOK_AGAIN
-    move(*where, State.parked, State.pending, ledger.c.reason == AMBIGUOUS, asked_long_ago)
+    no_record = ledger.c.reason.in_((AMBIGUOUS, ANOTHERS, *MERGED_IN_CRM))
+    move(*where, State.parked, State.pending, no_record, asked_long_ago)
     fresh = or_(ledger.c.waiting_since.is_(None), ~overdue)
     move(*where, State.pending, State.parked, _must_wait(scope), fresh, reason=DEPENDENCY)
-    move(*where, State.synced, State.pending, _can_be_associated(scope))
+    lacking = ledger.c.reason.startswith(WITHOUT)
+    written_long_ago = ledger.c.written_at < func.clock_timestamp() - LOOK_AGAIN
+    more = or_(_can_be_associated(scope), and_(lacking, written_long_ago))
+    move(*where, State.synced, State.pending, more)
 
 
 def _must_wait(scope: TenantScope) -> ColumnElement[bool]:
-    """A record it belongs to has no binding, and is on its way or not known so far."""
+    """A record it belongs to has no binding, and is on its way or not known so far.
+
+    A row with a CRM record of its own never waits: an opt-out must not wait for a company, and
+    the two are tied later (`_can_be_associated`).
+    """
     needed = ledger.alias("needed")
     bound = _bound(scope, needed.c.object_id)
     on_its_way = (
@@ -86,6 +100,7 @@ def _must_wait(scope: TenantScope) -> ColumnElement[bool]:
     )
     return and_(
         func.cardinality(ledger.c.needs) > 0,
+        ~_bound(scope, ledger.c.object_id),
         or_(on_its_way, known < func.cardinality(ledger.c.needs)),
     )
 

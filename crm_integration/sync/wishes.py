@@ -45,7 +45,10 @@ class Origin:
 
 
 def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
-    """Write what is desired. Equal to what stands: only the trace is brought up to date."""
+    """Write what is desired. Equal to what stands: only the trace is brought up to date.
+
+    A person's edit stands as long as what it was made of is desired (`dead_letters.edit`).
+    """
     names = (
         *("tenant_id", "connection_id", "object_type", "object_id", "state", "desired"),
         *("desired_digest", "source_time", "raw_id", "mapping_id", "mapping_digest"),
@@ -56,7 +59,8 @@ def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
     )
     statement = insert(ledger).from_select(names, select(*(staged.c[name] for name in names)))
     new = statement.excluded
-    differs = ledger.c.desired_digest != new.desired_digest
+    mapped = func.coalesce(ledger.c.edited_from_digest, ledger.c.desired_digest)
+    differs = mapped != new.desired_digest
     state = ledger.c.state
     returns = state == State.skipped.value  # such as a merged customer that came apart again
     traced = ("source_time", "raw_id", "mapping_id", "mapping_digest", "rules_version", "run_id")
@@ -66,7 +70,11 @@ def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
             set_={
                 **{name: new[name] for name in traced},
                 "desired": case((differs, new.desired), else_=ledger.c.desired),
-                "desired_digest": new.desired_digest,
+                "desired_digest": case(
+                    (differs, new.desired_digest), else_=ledger.c.desired_digest
+                ),
+                "edited_from": case((~differs, ledger.c.edited_from)),
+                "edited_from_digest": case((~differs, ledger.c.edited_from_digest)),
                 "needs": new.needs,
                 "desired_at": case((differs, func.now()), else_=ledger.c.desired_at),
                 "state": case((or_(returns, and_(differs, _moves_on())), "pending"), else_=state),

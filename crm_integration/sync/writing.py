@@ -18,6 +18,7 @@ from crm_integration.canonical.cart_rows import write_carts
 from crm_integration.canonical.carts import Cart
 from crm_integration.canonical.consent_rows import refresh_consent, write_consents
 from crm_integration.canonical.consents import Consent
+from crm_integration.canonical.customer_precedence import follow_store_order
 from crm_integration.canonical.customer_rows import name_customers, write_customers
 from crm_integration.canonical.customers import Customer
 from crm_integration.canonical.facts import (
@@ -89,9 +90,11 @@ class _Work:
             self.scope, customers, derive.stamp, derive.stores, derive.not_keys
         )
         self._note("customer", people.upserted, list(people.customer_of_raw.items()))
-        moved = people.upserted.changed | people.regrouped
-        refresh_consent(self.scope, moved | self._spoke())
-        return moved
+        reordered = follow_store_order(self.scope, derive.stores, derive.stamp)
+        self.written.changed["customer"] += len(reordered)
+        # Also of whom a CRM has nothing new to hear: a verified address lets an opt-in count.
+        refresh_consent(self.scope, people.touched | self._spoke())
+        return people.upserted.changed | people.regrouped
 
     def _spoke(self) -> set[UUID]:
         """The customers of whom a new word about consent was written."""

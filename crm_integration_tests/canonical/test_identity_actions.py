@@ -69,6 +69,49 @@ def test_a_split_reaches_the_crm_as_two_contacts(tenant: Tenant) -> None:
     assert len(states) == 2
 
 
+def test_who_was_put_apart_does_not_claim_the_shared_address(tenant: Tenant) -> None:
+    """Both halves were matched by one address: the second contact was parked, or was the first."""
+    merge_id = _two_in_one(tenant)
+    tenant.sync()
+    _split(tenant, merge_id)
+    rows = tenant.rows("select kind, email_is_key from customers order by kind")
+    assert [tuple(row) for row in rows] == [("guest", False), ("registered", True)]
+    tenant.keep(order(8, at(20), email="smith@example.com", first_name="Paul", total="11.00"))
+    tenant.derive()
+    for _ in range(2):
+        tenant.sync()
+        tenant.hurry()
+    assert tenant.state("contact") == [("synced", None)] * 2
+    assert len(tenant.portal.records("contact")) == 2
+
+
+def test_the_address_stays_with_whom_the_others_came_to(tenant: Tenant) -> None:
+    """An account that joined a guest and was put apart again took the guest's contact along."""
+    tenant.keep(order(8, at(0), email="smith@example.com", first_name="Paul"))
+    tenant.derive()
+    home = tenant.value("select customer_id from customers")
+    tenant.keep(account(1, at(2), "smith@example.com"))
+    tenant.derive()
+    with tenant.scope() as scope:
+        (merge,) = merges(scope)
+    _split(tenant, int(merge["merge_id"]))
+    rows = tenant.rows("select customer_id, kind, email_is_key from customers order by kind")
+    assert [tuple(row)[1:] for row in rows] == [("guest", True), ("registered", False)]
+    assert rows[0].customer_id == home
+
+
+def test_who_is_accepted_again_shares_the_address(tenant: Tenant) -> None:
+    """What a split took from them comes back with the merge."""
+    _split(tenant, _two_in_one(tenant))
+    with tenant.scope() as scope:
+        (pair,) = suggestions(scope, state="dismissed")
+        accept(scope, pair["suggestion_id"], actor="cli:ada")
+    assert "shared_mailbox" not in {
+        row.rule for row in tenant.rows("select rule from customer_identities")
+    }
+    assert tenant.value("select email_is_key from customers where merged_into is null")
+
+
 def test_a_split_leaves_an_audit_entry_and_an_undone_merge(tenant: Tenant) -> None:
     """Who took it back, when and why is asked a year later."""
     merge_id = _two_in_one(tenant)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from crm_integration.canonical.customer_rows import recompute_customers
+from crm_integration.canonical.identity import lock_identities
 from crm_integration.storage.sealing import TenantKeys
-from crm_integration_tests.canonical.people import PHONE, People, seen
+from crm_integration_tests.canonical.people import PHONE, STAMP, People, seen
 from crm_integration_tests.house import Tenant, at
 
 
@@ -139,6 +141,27 @@ def test_content_that_did_not_change_is_not_sent_again(people: People) -> None:
     written = people.write(seen(2, "Ada Byron", "ada@example.com", when=at(5)))
     assert written.upserted.changed == set()
     assert people.tenant.value("select bool_or(needs_projection) from customers") is False
+
+
+def test_a_customer_computed_again_from_the_same_words_is_not_written(people: People) -> None:
+    """Every touched row was written again, since its id was taken for a part of its trace."""
+    people.write(seen(1, "Ada Byron", "ada@example.com", kind="registered"))
+    ids = list(people.customers())
+    with people.tenant.scope() as scope:
+        lock_identities(scope)
+        upserted = recompute_customers(scope, ids, STAMP)
+    assert not upserted.changed
+    assert not upserted.same
+
+
+def test_who_says_nothing_that_counts_has_been_heard(people: People) -> None:
+    """The raw record of an old checkout that tells an account nothing is no mere `nothing`."""
+    people.write(
+        seen(1, "Ada Byron", "ada@example.com", kind="registered", when=at(5)),
+        seen(2, "A Byron", "ada@example.com", when=at(0)),
+    )
+    (ada,) = people.customers()
+    assert people.write(seen(2, "A Byron", "ada@example.com", when=at(1))).upserted.same == {ada}
 
 
 def test_an_older_version_changes_nothing(people: People) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import orjson
 from sqlalchemy import text
 
-from crm_integration.intake.drop_table import drain, put
+from crm_integration.intake.drop_table import ASK_AGAIN, drain, put, waiting
 from crm_integration.storage.engine import engine_for
+from crm_integration.stores._contract import Window
 from crm_integration.sync.path import House as OpenHouse
 from crm_integration.sync.path import run_path
 from crm_integration.sync.report import PathReport, Selection
@@ -22,6 +24,8 @@ _ORDERS = frozenset({"order"})
 def _deliver(house: House, tenant: Tenant, topic: str, body: Any, *, to: str = "main") -> None:
     """Put a delivery into the drop table as role crm_intake."""
     headers = {"x-wc-webhook-topic": topic, "x-wc-webhook-delivery-id": "d1"}
+    if tenant.store.platform == "shopify":
+        headers = {"x-shopify-topic": topic, "x-shopify-webhook-id": "d1"}
     with tenant.scope() as scope:
         keys = scope.keys
     with engine_for(house.urls.intake).begin() as connection:
@@ -104,3 +108,58 @@ def test_a_delivery_of_the_second_in_which_the_order_was_listed_is_settled(
     _run(house, tenant)
 
     assert tenant.value("select store_status from orders") == "completed"
+
+
+_QUIET = Window(date(2025, 1, 1), date(2025, 1, 2))
+"""A day on which nothing happened: what a run reads then was delivered, not listed."""
+
+
+def _run_quietly(house: House, tenant: Tenant) -> PathReport:
+    people = frozenset({"customer"})
+    opened = OpenHouse(house.engines, MAPPINGS)
+    return run_path(opened, tenant.name, [_QUIET], Selection(people, people), run_id="r1")
+
+
+def _asking(house: House, tenant: Tenant) -> int:
+    """Its deliveries that start a run now."""
+    found = waiting(house.engines.ops, limit=1_000)
+    return sum(one.deliveries for one in found if one.tenant == tenant.name)
+
+
+def _told_while_down(house: House) -> tuple[Tenant, int]:
+    """A Shopify shop that told twice of an account (its number) and is down now."""
+    tenant = house.tenant("shopify")
+    number = tenant.shop.account("ada@example.com")
+    for _ in range(2):
+        _deliver(house, tenant, "customers/update", {"id": number})
+    tenant.shop.spoiling.spoil = lambda body: b"<html>down for maintenance</html>"
+    return tenant, number
+
+
+def test_a_delivery_that_only_names_an_object_waits_until_the_store_is_up_again(
+    house: House,
+) -> None:
+    """Each of Shopify's deliveries only says whom to ask for. They left the queue while the shop
+    was down, and a customer of whom no later listing told was lost."""
+    tenant, number = _told_while_down(house)
+    assert _run_quietly(house, tenant).failed("extract", "customer")
+    assert (_waiting(house, tenant), tenant.value("select count(*) from raw_records")) == (2, 0)
+
+    tenant.shop.spoiling.spoil = lambda body: body
+    assert _run_quietly(house, tenant).problems == []
+    assert _waiting(house, tenant) == 0
+    rows = tenant.rows("select source_id, observation from raw_records")
+    assert [tuple(row) for row in rows] == [(str(number), 3)]
+    assert tenant.value("select count(*) from customers") == 1
+
+
+def test_a_shop_that_is_down_is_not_asked_by_a_run_a_minute(house: House) -> None:
+    """What waits for the shop started a run at every tick, for as long as the outage lasted."""
+    tenant, _ = _told_while_down(house)
+    assert _asking(house, tenant) == 2
+    _run_quietly(house, tenant)
+    assert _asking(house, tenant) == 0
+    with house.engines.ops.begin() as connection:
+        passed = text("update webhook_queue set ready_at = ready_at - :t where tenant_id = :me")
+        connection.execute(passed, {"t": ASK_AGAIN, "me": tenant.name})
+    assert _asking(house, tenant) == 2

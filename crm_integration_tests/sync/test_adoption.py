@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from crm_integration.sync.waiting import AMBIGUOUS
-from crm_integration_tests.house import Tenant, account, at, order
+from crm_integration_tests import shop_life
+from crm_integration_tests.house import House, Tenant, account, at, order
 
 
 def _synced(tenant: Tenant, object_type: str = "contact") -> bool:
@@ -131,6 +132,69 @@ def test_people_who_share_a_mailbox_all_become_contacts(tenant: Tenant) -> None:
     assert names == [f"P{number}" for number in range(1, 7)]
     for one in tenant.portal.records("order"):
         assert len(tenant.portal.linked("order", one, "contact")) == 1
+
+
+def _two_and_one_takes_the_others_email(tenant: Tenant) -> int:
+    """Two contacts, Ada and Eve; Ada's store account (its id) has now the e-mail address that
+    Eve's record holds in the CRM, and she has unsubscribed."""
+    first = tenant.shop.account("ada@example.com")
+    tenant.shop.account("eve@example.com", "Eve")
+    shop_life.says(tenant.shop, first, "subscribed", "confirmed")
+    tenant.run_once()
+    (eve,) = (n for n, p in tenant.portal.records("contact").items() if p["firstname"] == "Eve")
+    tenant.portal.edit("contact", eve, email="taken@example.com")
+    tenant.shop.state.customers[first].fields["email"] = "taken@example.com"
+    shop_life.says(tenant.shop, first, "unsubscribed")
+    return first
+
+
+LACKS = "written without email: another CRM record has it"
+
+
+def test_an_opt_out_does_not_wait_for_an_email_that_another_record_holds(house: House) -> None:
+    """Her new address was that of a second record: the whole contact was parked, and she who had
+    unsubscribed in the same minute went on getting letters."""
+    tenant = house.tenant("shopify")
+    _two_and_one_takes_the_others_email(tenant)
+    run = tenant.run_once().crm
+    assert (run.problem, run.sent["contact"].failed) == (None, 0)
+    ada = tenant.portal.one("contact", firstname="Ada")
+    assert (ada["ci_email_consent"], ada["email"]) == ("unsubscribed", "ada@example.com")
+    assert tenant.portal.one("contact", firstname="Eve")["email"] == "taken@example.com"
+    assert tenant.state("contact") == [("synced", None), ("synced", LACKS)]
+    outcomes = tenant.rows("select outcome, status from attempts order by attempt_id desc limit 2")
+    assert [tuple(one) for one in outcomes] == [("synced", 200), ("pending", 409)]
+    tenant.portal.calls.clear()
+    assert tenant.sync().calls == 0, "not at every run"
+
+
+def test_an_email_that_became_free_goes_with_the_next_change(house: House) -> None:
+    """Left out once, the address was taken for written and the contact kept the old one."""
+    tenant = house.tenant("shopify")
+    ada = _two_and_one_takes_the_others_email(tenant)
+    tenant.run_once()
+    (eve,) = (n for n, p in tenant.portal.records("contact").items() if p["firstname"] == "Eve")
+    tenant.portal.edit("contact", eve, email="eve@example.com")
+    shop_life.says(tenant.shop, ada, "subscribed", "confirmed")
+    tenant.run_once()
+    assert tenant.portal.one("contact", firstname="Ada")["email"] == "taken@example.com"
+    assert tenant.state("contact") == [("synced", None)] * 2
+
+
+def test_an_email_that_became_free_is_sent_the_next_day_also_without_a_change(
+    house: House,
+) -> None:
+    """Sales corrected the other record, and the store never spoke of this customer again."""
+    tenant = house.tenant("shopify")
+    _two_and_one_takes_the_others_email(tenant)
+    tenant.run_once()
+    (eve,) = (n for n, p in tenant.portal.records("contact").items() if p["firstname"] == "Eve")
+    tenant.portal.edit("contact", eve, email="eve@example.com")
+    with tenant.scope() as scope:
+        scope.connection.execute(text("update ledger set written_at = now() - interval '25 hours'"))
+    assert tenant.sync("contact").sent["contact"].updated == 1
+    assert tenant.portal.one("contact", firstname="Ada")["email"] == "taken@example.com"
+    assert tenant.state("contact") == [("synced", None)] * 2
 
 
 def test_a_contact_that_belongs_to_another_customer_parks_one_row_and_stops_none(

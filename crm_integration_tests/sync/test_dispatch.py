@@ -10,8 +10,10 @@ from crm_integration.credentials import vault
 from crm_integration.errors import NotFound
 from crm_integration.quality.holds import open_hold, release
 from crm_integration.sandbox.faults import FaultRule
+from crm_integration.sync.waiting import HOLD
 from crm_integration.tenancy.connections import save_connection
-from crm_integration_tests.house import Tenant, account, at, order
+from crm_integration_tests import shop_life
+from crm_integration_tests.house import House, Tenant, account, at, order
 from crm_integration_tests.served import writes
 
 UPSERT = "contacts/batch/upsert"
@@ -170,6 +172,33 @@ def test_while_a_hold_is_open_a_run_of_the_crm_stage_alone_writes_nothing(
     tenant.sync()
     assert len(tenant.portal.records("order")) == 1
     assert _synced(tenant, "order")
+
+
+def test_an_opt_out_does_not_wait_for_a_company_that_is_held(house: House) -> None:
+    """The check on companies had failed over the week-end: a customer who had come to belong to
+    one and unsubscribed was written to on Monday."""
+    tenant = house.tenant("shopify")
+    ada = tenant.shop.account("ada@example.com")
+    shop_life.says(tenant.shop, ada, "subscribed", "confirmed")
+    tenant.run_once()
+    with tenant.scope() as scope:
+        open_hold(scope, "company", "volume", "too many", "look", 1)
+    address = {"company": "Miller Ltd", "address_1": "1 High Street", "country": "GB"}
+    tenant.shop.state.customers[ada].fields["billing"] = address
+    shop_life.says(tenant.shop, ada, "unsubscribed")
+    tenant.run_once()
+
+    ((contact, said),) = tenant.portal.records("contact").items()
+    assert said["ci_email_consent"] == "unsubscribed"
+    assert (tenant.state("company"), _synced(tenant)) == ([("held", HOLD)], True)
+
+    with tenant.scope() as scope:
+        assert release(scope, "company", None, by="test") == 1
+    tenant.run_once()
+    assert tenant.portal.linked("contact", contact, "company") == {
+        *tenant.portal.records("company")
+    }
+    assert len(tenant.portal.records("company")) == 1
 
 
 def test_rows_of_an_old_rules_version_are_not_written_and_not_waited_for(

@@ -155,6 +155,25 @@ def test_a_cart_whose_owner_ordered_since_is_not_abandoned(tenant: Tenant) -> No
     assert tenant.portal.one("cart")["hs_external_status"] == "open"
 
 
+def test_a_cart_of_a_stranger_counts_once_the_stranger_is_known(tenant: Tenant) -> None:
+    """Abandoned by nobody a CRM knows: the record had no contact to hang on and to write to."""
+    shop_life.leaves_cart(tenant.shop, tenant.shop.order(tenant.shop.account("ada@example.com")))
+    tenant.extract("cart")
+    tenant.derive()
+    assert tenant.rows("select known from customers") == [(False,)]
+    assert sweep(tenant) == 0
+    assert tenant.name not in _waiting(tenant)
+    tenant.extract("customer")
+    tenant.derive()
+    assert tenant.name in _waiting(tenant)
+    assert sweep(tenant) == 1
+
+
+def _waiting(tenant: Tenant) -> set[str]:
+    """Tenants for whom a sweep would be started."""
+    return {one.tenant for one in abandonment.waiting_carts(tenant.house.engines.ops, limit=1_000)}
+
+
 def test_a_replay_finds_the_abandoned_cart_again(tenant: Tenant) -> None:
     """What the sweep found is a raw record like any other."""
     shop_life.leaves_cart(tenant.shop, tenant.shop.order(tenant.shop.account("ada@example.com")))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import event, text
 
 from crm_integration.quality.holds import open_hold, release
 from crm_integration.quality.rules import rules_version
+from crm_integration.storage.engine import engine_for
+from crm_integration.sync import rejudge as rejudge_module
 from crm_integration.sync.derive import Derived, deriver
 from crm_integration.sync.rejudge import rejudge
-from crm_integration_tests.house import Tenant, account, at, order
+from crm_integration_tests.house import OPTIONS, Tenant, account, at, order
 
 DIGITS: Mapping[str, str] = {"order.number.pattern": "[0-9]+"}
 LETTERS: Mapping[str, str] = {"order.number.pattern": "[A-Z]+"}
@@ -78,3 +83,62 @@ def test_what_was_sent_is_left_in_peace(tenant: Tenant) -> None:
     assert _rejudged(tenant, DIGITS).read == 0
     assert tenant.sync(version=rules_version(DIGITS)).calls == 0
     assert not tenant.portal.calls
+
+
+_MANY = 20_000
+
+_FILL = (
+    """
+    insert into raw_records (tenant_id, uid, connection_id, object_type, source_id, source_time,
+        observation, day, digest, payload, outcome, run_id)
+    select :me, gen_random_uuid(), 'main', 'order', g::text, now(), 2, date '2024-03-01', '', '',
+        'applied', 'r' from generate_series(1, :many) g
+    """,
+    """
+    insert into orders (tenant_id, order_id, connection_id, customer_id, customer_kind,
+        customer_source_id, source_id, number, placed_at, currency, total_minor, tax_minor,
+        shipping_minor, discount_minor, financial_state, fulfilment_state, store_status,
+        line_count, item_count, rank, source_time, observation, raw_id, content_digest,
+        schema_version, rules_version, run_id, needs_projection)
+    select :me, gen_random_uuid(), 'main', gen_random_uuid(), 'registered', source_id, source_id,
+        source_id, now(), 'GBP', 1, 0, 0, 0, 'paid', 'unfulfilled', 'x', 1, 1, 0, now(), 2,
+        raw_id, '', 1, 'old', 'r', raw_id % 5000 = 0
+    from raw_records where tenant_id = :me
+    """,
+    """
+    insert into ledger (tenant_id, connection_id, object_type, object_id, state, desired,
+        desired_digest, source_time, raw_id, mapping_id, mapping_digest, rules_version, run_id)
+    select tenant_id, 'crm', 'order', order_id,
+        case raw_id % 5000 when 1 then 'parked' when 2 then 'held' else 'synced' end,
+        '', '', now(), raw_id, 'm', 'm', 'old', 'r' from orders where tenant_id = :me
+    """,
+)
+
+
+def _fill(tenant: Tenant) -> None:
+    """Very many orders that were sent under old rules, and twelve that wait."""
+    with tenant.scope() as scope:
+        for statement in _FILL:
+            scope.connection.execute(text(statement), {"me": tenant.name, "many": _MANY})
+    with engine_for(tenant.house.urls.owner).begin() as owner:
+        owner.execute(text("analyze raw_records, orders, ledger"))
+
+
+def test_looking_for_what_waits_reads_no_table_from_end_to_end(tenant: Tenant) -> None:
+    """With a million orders each run read them all and their ledger rows, to find a handful."""
+    _fill(tenant)
+    derive = deriver(tenant.store, OPTIONS, run_id="rejudged")
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
+        asked.append((statement, values))
+
+    with tenant.scope() as scope:
+        event.listen(scope.connection, "before_cursor_execute", note)
+        found = rejudge_module._stale(scope, derive, "order", -1)  # pyright: ignore[reportPrivateUsage]
+        event.remove(scope.connection, "before_cursor_execute", note)
+        ((statement, values),) = asked
+        plan = scope.connection.exec_driver_sql(f"explain {statement}", values).scalars().all()
+    assert len(found) == 12
+    scans = [line.strip() for line in plan if "Seq Scan" in line]
+    assert scans == [], "\n".join(plan)

@@ -7,12 +7,15 @@ from datetime import date
 
 import pytest
 
+from crm_integration.canonical.customer_precedence import follow_store_order
+from crm_integration.canonical.identity import lock_identities
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration.stores._contract import Window
 from crm_integration.sync.path import House as OpenHouse
 from crm_integration.sync.path import run_path
 from crm_integration.sync.report import Selection
 from crm_integration_tests import shop_life
+from crm_integration_tests.canonical.people import STAMP, People, seen
 from crm_integration_tests.house import MAPPINGS, House, Tenant
 from crm_integration_tests.served import Shop
 
@@ -52,6 +55,43 @@ def test_the_order_of_stores_in_the_tenant_file_decides_a_field(
     tenant.shop.account("ada@example.com", "Ada")
     tenant.run_once()
     assert tenant.portal.one("contact")["firstname"] == first_name
+
+
+def test_a_changed_order_of_stores_reaches_who_is_there_already(two: tuple[Tenant, Shop]) -> None:
+    """The merchant put the other store first, and only new customers followed."""
+    tenant, second = two
+    tenant.order = ("main", "second")
+    second.account("ada@example.com", "Adelheid")
+    tenant.shop.account("ada@example.com", "Ada")
+    tenant.shop.account("eve@example.com", "Eve")
+    tenant.run_once()
+    tenant.order = ("second", "main")
+    assert tenant.derive().changed["customer"] == 1
+    assert tenant.derive().changed["customer"] == 0
+    tenant.sync()
+    names = {one["email"]: one["firstname"] for one in tenant.portal.records("contact").values()}
+    assert names == {"ada@example.com": "Adelheid", "eve@example.com": "Eve"}
+    tenant.order = ()
+    tenant.run_once()
+    names = {one["email"]: one["firstname"] for one in tenant.portal.records("contact").values()}
+    assert names["ada@example.com"] == "Ada"
+
+
+def test_an_order_of_stores_that_moves_only_who_fills_in_is_followed_too(house: House) -> None:
+    """The account's store stayed the first; the phone came from the store that no longer counts."""
+    tenant = house.tenant()
+    people = People(tenant, stores=("main", "b", "c"))
+    people.write(
+        seen(1, "Ada Byron", "ada@example.com", kind="registered"),
+        seen(2, "Ada Byron", "ada@example.com", store="b", company="Engines Ltd"),
+        seen(3, "Ada Byron", "ada@example.com", store="c", company="Looms Ltd"),
+    )
+    for stores, company in (("main", "c", "b"), "Looms Ltd"), (("main", "b", "c"), "Engines Ltd"):
+        with tenant.scope() as scope:
+            lock_identities(scope)
+            assert len(follow_store_order(scope, stores, STAMP)) == 1
+            assert not follow_store_order(scope, stores, STAMP)
+        assert people.only()["company"] == company
 
 
 def test_what_the_first_store_does_not_know_the_second_one_tells(two: tuple[Tenant, Shop]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration.stores._contract import Window
@@ -73,6 +74,19 @@ def test_a_killed_backfill_goes_on_behind_its_last_finished_slice(tenant: Tenant
     assert months(run(tenant, "first", "first", stop_after=2)) == [1, 4]
     assert months(run(tenant, "retry", "first")) == [4, 7, 10]
     assert len(tenant.portal.records("order")) == 1
+
+
+def test_slices_of_runs_that_nobody_retries_any_more_are_forgotten(tenant: Tenant) -> None:
+    """Each backfill left its rows behind for ever, nine a tenant."""
+    run(tenant, "old", "old", stop_after=2)
+    with tenant.scope() as scope:
+        scope.connection.execute(
+            text("update finished_slices set finished_at = now() - interval '31 days'")
+        )
+    run(tenant, "recent", "recent", stop_after=2)
+    known = tenant.rows("select distinct root_run_id from finished_slices")
+    assert [one.root_run_id for one in known] == ["recent"]
+    assert months(run(tenant, "retry", "recent")) == [4, 7, 10]
 
 
 def in_a_process(tenant: Tenant, run_id: str) -> subprocess.Popen[str]:

@@ -22,8 +22,10 @@ from crm_integration.crms._contract import (
 from crm_integration.crms._registry import CrmManifest
 from crm_integration.crms.hubspot.answers import object_of, record_error
 from crm_integration.crms.hubspot.batches import Batches, Settled
+from crm_integration.crms.hubspot.changes import Changes
 from crm_integration.crms.hubspot.client import Client
 from crm_integration.crms.hubspot.properties import prepare_type
+from crm_integration.crms.hubspot.removals import removed
 from crm_integration.crms.hubspot.shapes import (
     DefaultAssociation,
     UpdateById,
@@ -41,6 +43,9 @@ _SEARCH_VALUES: Final = 100
 
 _SEARCH_CHARACTERS: Final = 2_600
 """Documented: a search's body holds 3,000 characters. The rest of ours takes under 300."""
+
+_MERGED: Final = "hs_merged_object_ids"
+"""Of types that people can merge; a batch read leaves out what a type does not have."""
 
 _Item = TypeVar("_Item")
 
@@ -71,9 +76,19 @@ class Adapter:
     def read(
         self, object_type: str, record_ids: Sequence[str], fields: Sequence[str]
     ) -> dict[str, CrmRecord]:
-        """Records by CRM id; deleted ones are absent."""
+        """Records by the id asked for; deleted ones are absent.
+
+        HubSpot gives a merged record an id of its own and answers with it for the ids that went
+        into it; which those are stands on the record.
+        """
+        asked = set(record_ids)
         found = self._batch_read(object_type, record_ids, fields, id_property=None)
-        return {record.record_id: record for record in found}
+        return {
+            name: record
+            for record in found
+            for name in (record.record_id, *record.merged)
+            if name in asked
+        }
 
     def find_by_key(
         self, object_type: str, keys: Sequence[str], fields: Sequence[str]
@@ -140,6 +155,34 @@ class Adapter:
             settled.update(batches.settled)
         return [settled[number].error for number in range(len(associations))]
 
+    def dissociate(self, associations: Sequence[Association]) -> list[RemoteError | None]:
+        """None for each that is gone; one that has labels loses these, too."""
+        found: dict[int, RemoteError | None] = {}
+        pairs: dict[tuple[str, str], list[tuple[int, Association]]] = {}
+        for number, one in enumerate(associations):
+            pair = (self._type(one.from_type), self._type(one.to_type))
+            pairs.setdefault(pair, []).append((number, one))
+        for (from_type, to_type), items in pairs.items():
+            path = f"crm/v4/associations/{from_type}/{to_type}/batch/archive"
+            inputs = [{"from": {"id": one.from_id}, "to": [{"id": one.to_id}]} for _, one in items]
+            errors = removed(self._client, path, inputs, budget="associations")
+            found.update(zip((number for number, _ in items), errors, strict=True))
+        return [found[number] for number in range(len(associations))]
+
+    def archive(self, object_type: str, record_ids: Sequence[str]) -> list[RemoteError | None]:
+        """To HubSpot's recycle bin, from which a person can restore for 90 days."""
+        path = f"crm/v3/objects/{self._type(object_type)}/batch/archive"
+        inputs = [{"id": one} for one in record_ids]
+        return removed(self._client, path, inputs, budget="batch")
+
+    def changed_since(
+        self, object_type: str, since: datetime, fields: Sequence[str]
+    ) -> Iterator[CrmRecord]:
+        """See the contract and `changes.Changes`; values are those of the index."""
+        changes = Changes(self._client, self._type(object_type), self._asked(fields))
+        for result in changes.since(since):
+            yield self._record(result, fields)
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
@@ -148,7 +191,7 @@ class Adapter:
         return self._manifest.objects[object_type].type
 
     def _asked(self, fields: Sequence[str]) -> list[str]:
-        return list(dict.fromkeys([*fields, self._manifest.key_field]))
+        return list(dict.fromkeys([*fields, self._manifest.key_field, _MERGED]))
 
     def _batch_read(
         self,
@@ -196,6 +239,7 @@ class Adapter:
             key=_given_back(properties.get(self._manifest.key_field)),
             fields={name: _given_back(properties.get(name)) for name in fields},
             updated_at=_time(result.get("updatedAt")),
+            merged=_ids(properties.get(_MERGED)),
         )
 
     def _outcome(self, write: Write, settled: Settled) -> Outcome:
@@ -224,6 +268,10 @@ def _is_new(result: Mapping[str, Any]) -> bool:
     if isinstance(new, bool):
         return new
     return "createdAt" in result and result["createdAt"] == result.get("updatedAt")
+
+
+def _ids(value: object) -> tuple[str, ...]:
+    return tuple(part for part in str(value or "").split(";") if part)
 
 
 def _time(value: object) -> datetime | None:

@@ -15,6 +15,7 @@ import stamina
 from crm_integration.crms._contract import CrmAccess, Gate
 from crm_integration.crms.hubspot.answers import UNKNOWN, Answer, error_for
 from crm_integration.errors import NeedsReconnect, Transient
+from crm_integration.transport import http
 from crm_integration.transport.http import http_client, retry_after, send
 
 _READS: Final = stamina.RetryingCaller(attempts=3, timeout=45.0, wait_max=5.0)
@@ -84,7 +85,8 @@ class Client:
     def _once(
         self, method: Literal["GET", "POST"], path: str, body: Mapping[str, Any] | None
     ) -> Answer:
-        response = send(self._http, self._http.build_request(method, path, json=body))
+        request = self._http.build_request(method, path, json=body)
+        response = send(self._http, request, within=http.LONGEST_CALL)
         answer = Answer(response.status_code, _body(response), retry_after(response))
         if not response.is_success:
             raise error_for(answer)

@@ -41,6 +41,14 @@ def version_columns() -> list[Column[object]]:
     ]
 
 
+def deletion_columns() -> list[Column[object]]:
+    """Since when the store has not had it any more, and the tombstone that says so."""
+    return [
+        Column("deleted_at", DateTime(timezone=True)),
+        Column("deleted_raw_id", BigInteger),
+    ]
+
+
 def _consent_columns(channel: str) -> list[Column[object]]:
     """What the consent events of all the customer's identities come to."""
     return [
@@ -76,6 +84,14 @@ Index(
     "ix_customers_needs_likeness",
     customers.c.tenant_id,
     postgresql_where=customers.c.needs_likeness,
+)
+
+# Whose words count for whom: what was said of a customer counts for whom they became.
+Index(
+    "ix_customers_merged_into",
+    customers.c.tenant_id,
+    customers.c.merged_into,
+    postgresql_where=customers.c.merged_into.is_not(None),
 )
 
 # Counting a company's people.
@@ -115,6 +131,7 @@ customer_identities = tenant_table(
     Column("flags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("run_id", Text),
     Column("linked_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    *deletion_columns(),
 )
 Index(
     "ix_customer_identities_email",
@@ -225,6 +242,7 @@ products = tenant_table(
     Column("price_minor", BigInteger),
     Column("variants", JSONB, nullable=False),
     *version_columns(),
+    *deletion_columns(),
 )
 
 orders = tenant_table(
@@ -255,6 +273,7 @@ orders = tenant_table(
     Column("item_count", BigInteger, nullable=False),
     Column("sealed", LargeBinary),
     *version_columns(),
+    *deletion_columns(),
 )
 # How many orders each day had.
 Index("ix_orders_placed", orders.c.tenant_id, orders.c.placed_at)
@@ -291,6 +310,7 @@ refunds = tenant_table(
     Column("amount_minor", BigInteger, nullable=False),
     Column("sealed", LargeBinary),
     *version_columns(),
+    *deletion_columns(),
 )
 Index("ix_refunds_order", refunds.c.tenant_id, refunds.c.order_id)
 Index("ix_refunds_customer", refunds.c.tenant_id, refunds.c.customer_id)

@@ -15,7 +15,11 @@ from sqlalchemy import (
     text,
 )
 
-from crm_integration.storage.tables.canonical import index_needs_projection, version_columns
+from crm_integration.storage.tables.canonical import (
+    deletion_columns,
+    index_needs_projection,
+    version_columns,
+)
 from crm_integration.storage.tables.metadata import tenant_table
 
 companies = tenant_table(
@@ -70,6 +74,7 @@ shipments = tenant_table(
     Column("item_count", BigInteger, nullable=False),
     Column("sealed", LargeBinary),
     *version_columns(),
+    *deletion_columns(),
 )
 Index("ix_shipments_order", shipments.c.tenant_id, shipments.c.order_id)
 
@@ -95,6 +100,7 @@ carts = tenant_table(
     Column("item_count", BigInteger, nullable=False),
     Column("sealed", LargeBinary),
     *version_columns(),
+    *deletion_columns(),
 )
 Index("ix_carts_order", carts.c.tenant_id, carts.c.order_id)
 Index("ix_carts_customer", carts.c.tenant_id, carts.c.customer_id)

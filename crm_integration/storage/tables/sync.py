@@ -55,6 +55,10 @@ ledger = tenant_table(
     Column("tries", Integer, nullable=False, server_default=text("0")),
     Column("next_try_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
     Column("waiting_since", DateTime(timezone=True)),
+    # A person's edit of a dead letter: what was desired before it, and the digest of that. It
+    # stands until something else is desired.
+    Column("edited_from", LargeBinary),
+    Column("edited_from_digest", LargeBinary),
 )
 Index(
     "ix_ledger_due",
@@ -64,6 +68,24 @@ Index(
     ledger.c.next_try_at,
     ledger.c.object_id,
     postgresql_where=ledger.c.state.in_(("pending", "retry", "unknown", "in_flight", "parked")),
+)
+
+# What a hold keeps back is few and is looked for at every run.
+Index(
+    "ix_ledger_held",
+    ledger.c.tenant_id,
+    ledger.c.connection_id,
+    ledger.c.object_type,
+    postgresql_where=ledger.c.state == "held",
+)
+
+# Who was merged into somebody is few and is looked for at every run that may archive.
+Index(
+    "ix_ledger_skipped",
+    ledger.c.tenant_id,
+    ledger.c.connection_id,
+    ledger.c.object_type,
+    postgresql_where=ledger.c.state == "skipped",
 )
 
 # Links name an object, not its type.
@@ -128,4 +150,41 @@ budgets = Table(
     Column("starts", ARRAY(Double), nullable=False),
     Column("calls", BigInteger, nullable=False, server_default=text("0")),
     info={"shared": True},
+)
+
+# Which records were rewritten when, by which mapping: counted over a rolling day.
+rewritten = tenant_table(
+    "rewritten",
+    Column("connection_id", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("mapping_id", Text, primary_key=True),
+    Column("object_id", Uuid, primary_key=True),
+    Column("at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+)
+
+# What a hold keeps back, field by field, until a person has looked at exactly this.
+held_changes = tenant_table(
+    "held_changes",
+    Column("connection_id", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("object_id", Uuid, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("changes", LargeBinary, nullable=False),
+    Column("mapping_id", Text, nullable=False),
+    Column("held_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("approved_by", Text),
+    Column("approved_until", DateTime(timezone=True)),
+)
+
+# What a person allowed: exactly what has this digest, once, and not after its time.
+approvals = tenant_table(
+    "approvals",
+    Column("approval_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("used_at", DateTime(timezone=True)),
+    Column("used_by", Text),
 )

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from crm_integration.storage.tables.canonical import customers, orders, products, refunds
 from crm_integration.storage.tables.commerce import activities, carts, companies
 from crm_integration.sync.views.people import read_companies, read_customers
-from crm_integration.sync.views.projectable import EntityView, Projectable, View
+from crm_integration.sync.views.projectable import Choice, EntityView, Projectable, View
 from crm_integration.sync.views.sales import read_orders, read_products, read_refunds
 from crm_integration.sync.views.timeline import read_activities, read_carts
 
-__all__ = ["VIEWS", "EntityView", "Projectable", "View"]
+__all__ = ["VIEWS", "Choice", "EntityView", "Projectable", "View"]
 
 VIEWS: Mapping[str, EntityView] = {
     "company": EntityView(companies, companies.c.company_id, read_companies),

@@ -13,7 +13,14 @@ from crm_integration.canonical.customers import LifecycleStage
 from crm_integration.canonical.sourced import open_fields
 from crm_integration.storage.tables.canonical import addresses, customers
 from crm_integration.storage.tables.commerce import companies
-from crm_integration.sync.views.projectable import Projectable, View, chosen, picked, projectable
+from crm_integration.sync.views.projectable import (
+    Choice,
+    Projectable,
+    View,
+    chosen,
+    picked,
+    projectable,
+)
 from crm_integration.tenancy.scope import TenantScope
 
 _CONSENT = tuple(
@@ -21,8 +28,8 @@ _CONSENT = tuple(
 )
 
 
-def read_customers(scope: TenantScope, rules_version: str, limit: int) -> list[Projectable]:
-    statement = chosen(scope, customers, rules_version, limit).where(
+def read_customers(scope: TenantScope, choice: Choice) -> list[Projectable]:
+    statement = chosen(scope, customers, choice).where(
         customers.c.known, customers.c.merged_into.is_(None)
     )
     rows = scope.connection.execute(statement).all()
@@ -82,9 +89,9 @@ def _reason(row: Row[Any]) -> str:
     return f"{last}: nothing since" if row.lapsed else last
 
 
-def read_companies(scope: TenantScope, rules_version: str, limit: int) -> list[Projectable]:
+def read_companies(scope: TenantScope, choice: Choice) -> list[Projectable]:
     """Companies; `store` is the connection whose customer named them last."""
-    rows = scope.connection.execute(chosen(scope, companies, rules_version, limit)).all()
+    rows = scope.connection.execute(chosen(scope, companies, choice)).all()
     return [
         projectable(
             row.company_id,

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, Table, select
+from sqlalchemy import ColumnElement, Row, Select, Table, Uuid, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_integration.tenancy.scope import TenantScope
 
@@ -32,27 +33,43 @@ class Projectable:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Which rows of an entity are read, at most `limit`.
+
+    Those that passed the rules at this version (None: at any) and, unless `waiting` is False,
+    have changed; of `among` only, where it is given. Without `waiting` they come in the order of
+    their ids, behind `after`.
+    """
+
+    rules_version: str | None
+    limit: int
+    waiting: bool = True
+    among: tuple[UUID, ...] | None = None
+    after: UUID | None = None
+
+
+@dataclass(frozen=True)
 class EntityView:
     """How one entity is read: its table, its id, when a row is ready, and how it is shown."""
 
     table: Table
     key: ColumnElement[UUID]
-    read: Callable[[TenantScope, str, int], list[Projectable]]
+    read: Callable[[TenantScope, Choice], list[Projectable]]
 
 
-def chosen(
-    scope: TenantScope, table: Table, rules_version: str, limit: int, *columns: Any
-) -> Select[Any]:
-    """Rows that changed and passed the rules at this version, with more columns if asked for."""
-    return (
-        select(table, *columns)
-        .where(
-            table.c.tenant_id == scope.tenant,
-            table.c.needs_projection,
-            table.c.rules_version == rules_version,
-        )
-        .limit(limit)
-    )
+def chosen(scope: TenantScope, table: Table, choice: Choice, *columns: Any) -> Select[Any]:
+    """The rows of a choice, with more columns if asked for."""
+    statement = select(table, *columns).where(table.c.tenant_id == scope.tenant)
+    if choice.rules_version is not None:
+        statement = statement.where(table.c.rules_version == choice.rules_version)
+    (key,) = (one for one in table.primary_key if one.name != "tenant_id")
+    if choice.among is not None:
+        statement = statement.where(key == func.any(literal(list(choice.among), ARRAY(Uuid))))
+    if choice.waiting:
+        return statement.where(table.c.needs_projection).limit(choice.limit)
+    if choice.after is not None:
+        statement = statement.where(key > choice.after)
+    return statement.order_by(key).limit(choice.limit)
 
 
 def picked(row: Row[Any], names: tuple[str, ...]) -> View:
@@ -63,7 +80,10 @@ def picked(row: Row[Any], names: tuple[str, ...]) -> View:
 def projectable(
     object_id: UUID, row: Row[Any], view: View, *, email_is_key: bool = True
 ) -> Projectable:
-    """A row as its view."""
-    return Projectable(
-        object_id, view, row.source_time, row.raw_id, row.rules_version, email_is_key
-    )
+    """A row as its view; what the store deleted names the raw record that says so."""
+    raw_id = getattr(row, "deleted_raw_id", None) or row.raw_id
+    return Projectable(object_id, view, row.source_time, raw_id, row.rules_version, email_is_key)
+
+
+DELETED = "deleted"
+"""What a CRM is shown as the status of an object that its store has no more."""

@@ -9,12 +9,20 @@ from sqlalchemy import Row, or_
 from crm_integration.canonical.orders import FulfilmentState
 from crm_integration.canonical.sourced import open_fields
 from crm_integration.storage.tables.canonical import orders, products, refunds
-from crm_integration.sync.views.projectable import Projectable, View, chosen, picked, projectable
+from crm_integration.sync.views.projectable import (
+    DELETED,
+    Choice,
+    Projectable,
+    View,
+    chosen,
+    picked,
+    projectable,
+)
 from crm_integration.tenancy.scope import TenantScope
 
 
-def read_products(scope: TenantScope, rules_version: str, limit: int) -> list[Projectable]:
-    rows = scope.connection.execute(chosen(scope, products, rules_version, limit)).all()
+def read_products(scope: TenantScope, choice: Choice) -> list[Projectable]:
+    rows = scope.connection.execute(chosen(scope, products, choice)).all()
     names = ("source_id", "title", "sku", "status", "description", "currency", "price_minor")
     return [
         projectable(
@@ -23,6 +31,7 @@ def read_products(scope: TenantScope, rules_version: str, limit: int) -> list[Pr
             {
                 "id": row.product_id,
                 **picked(row, names),
+                "status": DELETED if row.deleted_at else row.status,
                 "variant_count": len(row.variants),
                 "store": row.connection_id,
             },
@@ -39,8 +48,8 @@ _ORDER = (
 )
 
 
-def read_orders(scope: TenantScope, rules_version: str, limit: int) -> list[Projectable]:
-    rows = scope.connection.execute(chosen(scope, orders, rules_version, limit)).all()
+def read_orders(scope: TenantScope, choice: Choice) -> list[Projectable]:
+    rows = scope.connection.execute(chosen(scope, orders, choice)).all()
     return [projectable(row.order_id, row, _order_view(scope, row)) for row in rows]
 
 
@@ -49,6 +58,7 @@ def _order_view(scope: TenantScope, row: Row[Any]) -> View:
     return {
         "id": row.order_id,
         **picked(row, _ORDER),
+        "store_status": DELETED if row.deleted_at else row.store_status,
         "fulfilment_state": _fulfilment(row),
         "is_guest": row.customer_kind == "guest",
         "billing": personal.get("billing"),
@@ -57,14 +67,13 @@ def _order_view(scope: TenantScope, row: Row[Any]) -> View:
     }
 
 
-def read_refunds(scope: TenantScope, rules_version: str, limit: int) -> list[Projectable]:
+def read_refunds(scope: TenantScope, choice: Choice) -> list[Projectable]:
     """A refund whose order is named but not known so far waits for it."""
     statement = (
         chosen(
             scope,
             refunds,
-            rules_version,
-            limit,
+            choice,
             orders.c.number.label("order_number"),
             orders.c.customer_id.label("order_customer_id"),
         )

@@ -12,7 +12,14 @@ from crm_integration.canonical.money import to_decimal_text
 from crm_integration.canonical.sourced import open_fields
 from crm_integration.storage.tables.canonical import orders
 from crm_integration.storage.tables.commerce import activities, carts
-from crm_integration.sync.views.projectable import Projectable, View, chosen, picked, projectable
+from crm_integration.sync.views.projectable import (
+    Choice,
+    Projectable,
+    View,
+    chosen,
+    picked,
+    projectable,
+)
 from crm_integration.tenancy.scope import TenantScope
 
 _SHOWN_LINES = 10
@@ -28,11 +35,9 @@ _ACTIVITY = (
 )
 
 
-def read_carts(scope: TenantScope, rules_version: str, limit: int) -> list[Projectable]:
+def read_carts(scope: TenantScope, choice: Choice) -> list[Projectable]:
     """Carts of somebody: nobody could be told about the others."""
-    statement = chosen(
-        scope, carts, rules_version, limit, orders.c.number.label("order_number")
-    ).join_from(
+    statement = chosen(scope, carts, choice, orders.c.number.label("order_number")).join_from(
         carts,
         orders,
         and_(orders.c.tenant_id == scope.tenant, orders.c.order_id == carts.c.order_id),
@@ -65,12 +70,14 @@ def _cart(scope: TenantScope, row: Row[Any]) -> View:
 def _state(row: Row[Any]) -> CartState:
     if row.completed_at is not None or row.order_number is not None:
         return CartState.converted
+    if row.deleted_at is not None:
+        return CartState.deleted
     return CartState.open if row.swept_at is None else CartState.abandoned
 
 
-def read_activities(scope: TenantScope, rules_version: str, limit: int) -> list[Projectable]:
+def read_activities(scope: TenantScope, choice: Choice) -> list[Projectable]:
     """One about an order that is not known so far waits for it."""
-    rows = scope.connection.execute(_activities(scope, rules_version, limit)).all()
+    rows = scope.connection.execute(_activities(scope, choice)).all()
     return [
         projectable(
             row.activity_id,
@@ -88,14 +95,14 @@ def read_activities(scope: TenantScope, rules_version: str, limit: int) -> list[
     ]
 
 
-def _activities(scope: TenantScope, rules_version: str, limit: int) -> Select[Any]:
+def _activities(scope: TenantScope, choice: Choice) -> Select[Any]:
     named = (
         orders.c.number.label("order_number"),
         orders.c.customer_id.label("order_customer_id"),
     )
     of_order = and_(orders.c.tenant_id == scope.tenant, orders.c.order_id == activities.c.order_id)
     return (
-        chosen(scope, activities, rules_version, limit, *named)
+        chosen(scope, activities, choice, *named)
         .join_from(activities, orders, of_order, isouter=True)
         .where(or_(activities.c.order_source_id.is_(None), orders.c.order_id.is_not(None)))
     )

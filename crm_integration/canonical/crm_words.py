@@ -1,0 +1,129 @@
+"""What the CRM itself holds about consent, as words among the stores' words.
+
+Prevents the opt-out that only the CRM knows of: a second CRM, a report or a mapping would go on
+showing the store's old opt-in. Of what was set in the CRM only the newest counts: lifted there, an
+opt-out is no word at all, and the stores decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CTE, Table, Text, and_, cast, select
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from crm_integration.canonical.consent_decision import Word
+from crm_integration.canonical.consents import ConsentState, OptInLevel
+from crm_integration.storage.bulk import stage
+from crm_integration.storage.tables.canonical import customers
+from crm_integration.storage.tables.commerce import consent_events
+from crm_integration.storage.tables.tenancy import connections
+from crm_integration.tenancy.scope import TenantScope
+
+SPEAKER = "crm"
+"""`customer_kind` of these events; their `customer_source_id` is the customer's id."""
+
+
+def crm_words(scope: TenantScope, asked: Table) -> list[tuple[UUID, str, Word]]:
+    """(customer, channel, word) of the opt-outs that the CRM holds of the customers in `asked`,
+    and of those that became one of them."""
+    who = _with_merged(scope, asked)
+    rows = _newest(scope, who)
+    return [
+        (row.root, row.channel, _word(row))
+        for row in rows
+        if row.state == ConsentState.unsubscribed
+    ]
+
+
+def living(scope: TenantScope, customer_ids: Collection[UUID]) -> set[UUID]:
+    """Who these customers are by now: themselves, or whom they became."""
+    asked = stage(scope.connection, customers, ("customer_id",), [(one,) for one in customer_ids])
+    first = (
+        select(customers.c.customer_id, customers.c.merged_into)
+        .join_from(asked, customers, customers.c.customer_id == asked.c.customer_id)
+        .where(customers.c.tenant_id == scope.tenant)
+        .cte("became", recursive=True)
+    )
+    further = select(customers.c.customer_id, customers.c.merged_into).where(
+        customers.c.tenant_id == scope.tenant, customers.c.customer_id == first.c.merged_into
+    )
+    became = first.union(further)
+    found = scope.connection.execute(
+        select(became.c.customer_id).where(became.c.merged_into.is_(None))
+    )
+    return set(found.scalars())
+
+
+def said_before(
+    scope: TenantScope, connection_id: str, customer_ids: Collection[UUID]
+) -> Mapping[tuple[UUID, str], tuple[str, str]]:
+    """What was kept of these customers' records: (customer, channel) -> (state, basis)."""
+    asked = stage(scope.connection, customers, ("customer_id",), [(one,) for one in customer_ids])
+    itself = select(asked.c.customer_id, asked.c.customer_id.label("root")).cte("asked")
+    return {
+        (row.root, row.channel): (row.state, row.basis)
+        for row in _newest(scope, itself)
+        if row.connection_id == connection_id
+    }
+
+
+def _with_merged(scope: TenantScope, asked: Table) -> CTE:
+    """(customer, who of the asked it is by now)."""
+    themselves = select(asked.c.customer_id, asked.c.customer_id.label("root"))
+    first = themselves.cte("counts_for", recursive=True)
+    merged = select(customers.c.customer_id, first.c.root).where(
+        customers.c.tenant_id == scope.tenant, customers.c.merged_into == first.c.customer_id
+    )
+    return first.union(merged)
+
+
+def _newest(scope: TenantScope, who: CTE) -> list[Any]:
+    """The newest word of each customer and channel."""
+    events = consent_events.c
+    crm = and_(connections.c.tenant_id == scope.tenant, connections.c.side == "crm")
+    rows = scope.connection.execute(
+        select(
+            *(who.c.root, events.connection_id, events.customer_source_id, events.channel),
+            *(events.state, events.level, events.event_at, events.timed_by, events.basis),
+        )
+        .ext(distinct_on(*_one_speaker(who)))
+        .select_from(who)
+        .join(connections, crm)
+        .join(
+            consent_events,
+            and_(
+                events.tenant_id == scope.tenant,
+                events.connection_id == connections.c.connection_id,
+                events.customer_kind == SPEAKER,
+                events.customer_source_id == cast(who.c.customer_id, Text),
+            ),
+        )
+        .order_by(
+            *_one_speaker(who),
+            *(events.source_time.desc(), events.observation.desc(), events.raw_id.desc()),
+        )
+    )
+    return list(rows.all())
+
+
+def _one_speaker(who: CTE) -> tuple[Any, ...]:
+    events = consent_events.c
+    return who.c.root, events.connection_id, events.customer_source_id, events.channel
+
+
+def _word(row: Any) -> Word:
+    return Word(
+        speaker=f"{row.connection_id}/{SPEAKER}/{row.customer_source_id}",
+        state=ConsentState.unsubscribed,
+        level=OptInLevel(row.level),
+        explicit=True,
+        at=row.event_at,
+        timed_by=row.timed_by,
+        trusted=False,
+        linked_at=row.event_at,
+        basis=f"{row.connection_id}: {row.basis}",
+        held=True,
+    )

@@ -1,0 +1,223 @@
+"""Plays the misfortunes on the stand: who dies where, what fails when, and what happens meanwhile.
+
+Prevents a storm that is over before it hits: each planned fate waits until it has been met, the
+world moves on as fates are met, and nothing is counted that was only planned.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
+from crm_integration.errors import CrmIntegrationError
+from crm_integration_tests.certificate import misfortunes
+from crm_integration_tests.certificate.crew import Crew, Hand
+from crm_integration_tests.certificate.driver import LINGER, Kind, Plan
+from crm_integration_tests.certificate.mappings import write_tenant
+from crm_integration_tests.certificate.overtaking import Overtaking
+from crm_integration_tests.certificate.posting import PostOffice
+from crm_integration_tests.certificate.scenario import IN_FLIGHT, ONLY_RANGE, Scenario
+from crm_integration_tests.certificate.stand import Stand
+from crm_integration_tests.certificate.timescale import CLAIM
+
+FROZEN = CLAIM + 0.4
+_PATIENCE = 8.0
+"""Seconds a driver has to come to the step that was planned for it."""
+_TOKEN_AWAY = 0.6
+Told = Callable[[str], None]
+
+
+@dataclass
+class Director:
+    """One storm. `counts` holds what was really done, `kills` at which steps."""
+
+    stand: Stand
+    scenario: Scenario
+    crew: Crew
+    office: PostOffice
+    overtaking: Overtaking
+    rng: random.Random
+    told: Told
+    counts: Counter[str] = field(default_factory=Counter[str])
+    kills: Counter[str] = field(default_factory=Counter[str])
+    fed: int = 0
+    _next: dict[str, float] = field(default_factory=dict[str, float])
+    _older: dict[str, str] = field(default_factory=dict[str, str])
+    _wire_turn: int = 0
+
+    def storm(self) -> None:
+        """Until everything planned has been met, or the time is over."""
+        until = time.monotonic() + self.scenario.longest
+        for kind in ("range", "live"):
+            self.crew.put(kind)
+        while time.monotonic() < until and not self._over():
+            self.crew.listen()
+            self._feed()
+            for kind in ("range", "live"):
+                self._play(kind)
+            self._every("wire", self.scenario.wire_pause, self._trouble)
+            self._every("restart", self.scenario.restart_pause, self._restart)
+            self._every("mapping", self.scenario.mapping_pause, self._remap)
+            self._every("sales", self.scenario.sales_pause, self._sell)
+            time.sleep(0.02)
+        self._calm()
+
+    # What happens in the world
+
+    def _progress(self) -> float:
+        done = sum(self.kills.values()) + self.counts["frozen"] + self.counts["newer_in_flight"]
+        return min(1.0, (done + 3) / max(1, self.scenario.fates))
+
+    def _feed(self) -> None:
+        wanted = int(self.scenario.events * self._progress())
+        count = min(wanted - self.fed, max(10, self.scenario.events // 40))
+        if count <= 0 or time.monotonic() < self._next.get("feed", 0):
+            return
+        self._next["feed"] = time.monotonic() + 0.4
+        self.fed += count
+        self.office.deliver(self.stand.town.ask("/advance", {"events": count}))
+        self.told(f"{self.fed} events, {sum(self.kills.values())} kills")
+
+    def _sell(self) -> None:
+        self.office.deliver(self.stand.town.ask("/advance", {"sales": 2}))
+
+    def _over(self) -> bool:
+        scenario, counts = self.scenario, self.counts
+        return (
+            all(self.kills[step] >= number for step, number in scenario.kills.items())
+            and counts["frozen"] >= scenario.freezes
+            and counts["newer_in_flight"] >= scenario.lingers
+            and counts["database_restart"] >= scenario.restarts
+            and self._wire_done()
+            and self.fed >= scenario.events
+        )
+
+    def _wire_done(self) -> bool:
+        if not self.scenario.wire:
+            return True
+        acted = self._acted()
+        return all(acted[kind] >= number for kind, number in self.scenario.wire.items())
+
+    def _acted(self) -> Counter[str]:
+        if time.monotonic() > self._next.get("acted", 0):
+            self._next["acted"] = time.monotonic() + 0.5
+            self._seen = Counter[str](self.stand.town.ask("/counts")["acted"])
+        return self._seen
+
+    # Fates of drivers
+
+    def _play(self, kind: Kind) -> None:
+        hand = self.crew.hands[kind]
+        if not self.crew_alive(kind):
+            self.crew.listen()
+            if hand.plan.fate == "kill" and hand.met:
+                self.kills[hand.plan.step] += 1
+            else:
+                self.counts["driver_died"] += 1
+            self.crew.put(kind, self._fate(kind))
+        elif hand.free:
+            hand.tell(self._fate(kind))
+        elif hand.met:
+            self._meet(hand)
+        elif time.monotonic() - hand.planned_at > _PATIENCE:
+            hand.tell(self._fate(kind))
+
+    def crew_alive(self, kind: Kind) -> bool:
+        return self.crew.hands[kind].process.is_alive()
+
+    def _fate(self, kind: Kind) -> Plan:
+        """What is most behind; nothing when all has been met."""
+        scenario, counts = self.scenario, self.counts
+        other = self.crew.hands["live" if kind == "range" else "range"].plan
+        steps = [
+            step
+            for step, number in scenario.kills.items()
+            if self.kills[step] < number
+            and (kind == "range" or step not in ONLY_RANGE)
+            and (other.fate, other.step) != ("kill", step)
+        ]
+        left: list[tuple[float, Plan]] = []
+        if steps:
+            behind = 1 - sum(self.kills.values()) / sum(scenario.kills.values())
+            step = self.rng.choice(steps)
+            left.append((behind, Plan("kill", step, 1 if self.kills[step] else self.rng.choice((1, 1, 2)))))
+        if counts["frozen"] < scenario.freezes:
+            behind = 1 - counts["frozen"] / scenario.freezes
+            left.append((behind, Plan("freeze", self.rng.choice(IN_FLIGHT))))
+        if counts["newer_in_flight"] < scenario.lingers:
+            behind = 1 - counts["newer_in_flight"] / scenario.lingers
+            left.append((behind, Plan("linger", self.rng.choice(("claimed", "looked", "written")))))
+        return max(left, key=lambda one: one[0])[1] if left else Plan()
+
+    def _meet(self, hand: Hand) -> None:
+        waited = time.monotonic() - hand.met
+        if hand.plan.fate == "freeze" and waited > FROZEN:
+            self.crew.thaw(hand)
+            self.counts["frozen"] += 1
+            hand.tell(Plan())
+        elif hand.plan.fate == "linger":
+            if waited < LINGER / 2:
+                self.counts["newer_in_flight"] += self._overtaken()
+            hand.tell(Plan())
+
+    def _overtaken(self) -> bool:
+        try:
+            return self.overtaking.overtake()
+        except (CrmIntegrationError, SQLAlchemyError, psycopg.Error):
+            return False  # a misfortune of another kind hit it
+
+    # What fails around them
+
+    def _every(self, name: str, pause: float, do: Callable[[], None]) -> None:
+        if pause and time.monotonic() >= self._next.setdefault(name, time.monotonic() + pause):
+            self._next[name] = time.monotonic() + pause
+            do()
+
+    def _trouble(self) -> None:
+        """New misfortunes of the kinds that are behind; no more than one of a kind waits."""
+        acted = self._acted()
+        tenants = self.stand.tenants
+        self._wire_turn += 1
+        rules: dict[str, list[dict[str, object]]] = {}
+        kinds = [kind for kind, number in self.scenario.wire.items() if acted[kind] < number]
+        for place, kind in enumerate(kinds):
+            tenant = tenants[(self._wire_turn + place) % len(tenants)]
+            rule = misfortunes.crm_rules(self.rng)[kind]
+            rules.setdefault(f"{tenant}-crm", []).extend(misfortunes.as_json([(kind, rule)]))
+        shops = misfortunes.shop_rules(self.rng)
+        kind = self.rng.choice(list(shops))
+        if kind in kinds:
+            tenant = tenants[self._wire_turn % len(tenants)]
+            rules[tenant] = misfortunes.as_json([(kind, shops[kind])])
+        self.stand.town.ask("/calm", {"name": "token_401"})
+        self.stand.town.ask("/expect", rules)
+
+    def _restart(self) -> None:
+        if self.counts["database_restart"] < self.scenario.restarts:
+            self.stand.server.stop()
+            self.stand.server.start()
+            self.counts["database_restart"] += 1
+
+    def _remap(self) -> None:
+        """Pin an older version at a tenant, or the newest again."""
+        if self.counts["mapping_changed"] >= self.scenario.mappings:
+            return
+        tenant = self.rng.choice(self.stand.tenants)
+        older = "" if self._older.get(tenant) else self.rng.choice(("contact", "order"))
+        self._older[tenant] = older
+        write_tenant(self.stand.mappings, tenant, older=older)
+        self.counts["mapping_changed"] += 1
+
+    def _calm(self) -> None:
+        """Everything works again."""
+        self.stand.town.ask("/calm", {})
+        for hand in self.crew.hands.values():
+            self.crew.thaw(hand)
+        for tenant in self.stand.tenants:
+            write_tenant(self.stand.mappings, tenant)

@@ -1,0 +1,149 @@
+"""One whole run: a stand, a storm, calm until nothing is due, and the oracle's verdict.
+
+Prevents a verdict over something half done: the run waits until both drivers found nothing to do,
+and what still waits then is told as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, text
+
+from crm_integration.storage.embedded import EmbeddedServer
+from crm_integration.storage.roles import SUPERUSER
+from crm_integration_tests.certificate import timescale
+from crm_integration_tests.certificate.crew import Crew
+from crm_integration_tests.certificate.director import Director
+from crm_integration_tests.certificate.driver import Errand
+from crm_integration_tests.certificate.overtaking import Overtaking
+from crm_integration_tests.certificate.posting import PostOffice
+from crm_integration_tests.certificate.scenario import Scenario
+from crm_integration_tests.certificate.stand import Stand, stand
+
+LONGEST_CALM = 60.0
+_NOT_DUE = ("synced", "skipped")
+Told = Callable[[str], None]
+
+
+@dataclass
+class Ran:
+    """What one run came to. `left` counts ledger rows that are not done, by state and reason."""
+
+    seed: int
+    scenario: Scenario
+    verdict: dict[str, Any]
+    counts: Counter[str]
+    kills: Counter[str]
+    happened: dict[str, int]
+    crm_calls: int
+    left: dict[str, int]
+    quiet: bool
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+    problems: dict[str, int] = field(default_factory=dict[str, int])
+
+
+def run(
+    server: EmbeddedServer, seed: int, scenario: Scenario, name: str, told: Told, broken: str = ""
+) -> Ran:
+    """Fresh databases `name`, a world of this seed, a storm, calm, a verdict."""
+    began = time.monotonic()
+    with stand(server, seed, scenario.events, name) as made:
+        timescale.hurry()
+        everywhere = create_engine(server.url(SUPERUSER, name), pool_pre_ping=True)
+        crew = Crew(Errand("range", made.urls, made.mappings, made.tenants, broken=broken))
+        office = PostOffice(made, random.Random(f"{seed}/post"))
+        overtaking = Overtaking(made, everywhere, office)
+        rng = random.Random(f"{seed}/director")
+        director = Director(made, scenario, crew, office, overtaking, rng, told)
+        try:
+            seconds = {"stand": time.monotonic() - began}
+            director.storm()
+            seconds["storm"] = time.monotonic() - began - seconds["stand"]
+            quiet = _calm(made, crew, office, told)
+            seconds["all"] = time.monotonic() - began
+        finally:
+            crew.close()
+        told("the oracle compares")
+        return _ran(made, director, everywhere, seed, quiet, seconds)
+
+
+def _calm(made: Stand, crew: Crew, office: PostOffice, told: Told) -> bool:
+    """Faults are over: what is left is delivered, and both drivers work until nothing is due."""
+    told("calm: until nothing is due")
+    office.flush()
+    office.put(made.town.ask("/advance", {"finale": True}))
+    for kind in ("range", "live"):
+        crew.end(kind)
+    crew.errand = _of_tomorrow(crew.errand)
+    hands = [crew.put(kind) for kind in ("range", "live")]
+    until = time.monotonic() + LONGEST_CALM
+    while time.monotonic() < until:
+        crew.listen()
+        if all(hand.idle >= 2 and hand.passes >= 3 for hand in hands):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _of_tomorrow(errand: Errand) -> Errand:
+    from dataclasses import replace
+
+    return replace(errand, next_day=True)
+
+
+def _ran(
+    made: Stand, director: Director, everywhere: Engine, seed: int, quiet: bool,
+    seconds: dict[str, float],
+) -> Ran:  # fmt: skip
+    counts = made.town.ask("/counts")
+    director.counts.update(counts["acted"])
+    director.counts["webhook_duplicated"] = director.office.duplicated
+    director.counts["webhook_reordered"] = director.office.reordered
+    director.counts["sales_edit"] = counts["sales_edits"]
+    director.counts["kill"] = sum(director.kills.values())
+    return Ran(
+        seed,
+        director.scenario,
+        _verdict(made),
+        director.counts,
+        director.kills,
+        counts["happened"],
+        counts["crm_calls"],
+        _left(everywhere),
+        quiet,
+        {name: round(value, 1) for name, value in seconds.items()},
+        dict(director.crew.problems.most_common(12)),
+    )
+
+
+def _verdict(made: Stand) -> dict[str, Any]:
+    """The oracle in a process of its own, which imports nothing of the engine."""
+    command = [sys.executable, "-m", "crm_integration_tests.oracle", made.base]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    return json.loads(done.stdout)
+
+
+def _left(everywhere: Engine) -> dict[str, int]:
+    rows = text(
+        "select tenant_id, object_type, state, coalesce(reason, '') as reason, count(*) as number "
+        "from ledger where state not in :done group by 1, 2, 3, 4"
+    )
+    from sqlalchemy import bindparam
+
+    with everywhere.connect() as connection:
+        found = connection.execute(
+            rows.bindparams(bindparam("done", value=_NOT_DUE, expanding=True))
+        ).all()
+    return {
+        f"{row.tenant_id} {row.object_type} {row.state} {row.reason}".strip(): row.number
+        for row in found
+    }

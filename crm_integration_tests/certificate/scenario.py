@@ -1,0 +1,76 @@
+"""How much of everything: the full certificate, the small one, the run without faults, a break's.
+
+Prevents two certificates that differ in what they leave out: all forms are one list of numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from crm_integration.sync.steps import Step
+from crm_integration_tests.certificate.misfortunes import ON_THE_WIRE
+
+IN_FLIGHT = ("claimed", "looked", "written", "associated", "settling")
+"""Steps at which a driver holds a claim."""
+ONLY_RANGE = frozenset(("page_kept", "time_passed", "judged"))
+"""Steps that the live driver does not have."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Numbers of one run; pauses in seconds, 0 for never; `longest` bounds the storm."""
+
+    events: int
+    kills: Mapping[str, int] = field(default_factory=dict[str, int])
+    freezes: int = 0
+    lingers: int = 0
+    restarts: int = 0
+    mappings: int = 0
+    wire: Mapping[str, int] = field(default_factory=dict[str, int])
+    wire_pause: float = 0.0
+    restart_pause: float = 0.0
+    mapping_pause: float = 0.0
+    sales_pause: float = 2.0
+    longest: float = 60.0
+
+    @property
+    def fates(self) -> int:
+        """How many drivers meet something."""
+        return sum(self.kills.values()) + self.freezes + self.lingers
+
+
+def full(events: int) -> Scenario:
+    """At least thirty of each kind, each step twice."""
+    return Scenario(
+        events,
+        kills={step.value: 2 for step in Step},
+        freezes=30,
+        lingers=30,
+        restarts=30,
+        mappings=30,
+        wire=dict.fromkeys(ON_THE_WIRE, 30),
+        wire_pause=1.5,
+        restart_pause=4.0,
+        mapping_pause=4.0,
+        sales_pause=3.0,
+        longest=210.0,
+    )
+
+
+def small(events: int) -> Scenario:
+    """For the normal test suite: each step once, a few of the rest."""
+    return Scenario(
+        events,
+        kills={step.value: 1 for step in Step},
+        freezes=2,
+        lingers=2,
+        restarts=2,
+        mappings=2,
+        wire=dict.fromkeys(ON_THE_WIRE, 1),
+        wire_pause=1.0,
+        restart_pause=5.0,
+        mapping_pause=5.0,
+        sales_pause=3.0,
+        longest=40.0,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import time
 from email.utils import parsedate_to_datetime
 from functools import cache
 from ipaddress import ip_address
@@ -33,7 +34,14 @@ TOO_LARGE = "answer_too_large"
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-"""Half of the shortest claim (ledger: 120 s) must be longer than one request."""
+"""Bounds each silence of the other side, not the whole call: see LONGEST_CALL."""
+
+LONGEST_CALL = 30.0
+"""Seconds from a request to the end of its answer where a claim waits for it (a CRM). With the last
+silence (30 s) and connecting (10 s) it is over before a claim made 50 s before it (ledger: 120 s)."""
+
+LONGEST_ANSWER = 300.0
+"""Seconds that an answer may take which nobody's claim waits for: a large page of a slow shop."""
 
 
 def is_loopback(host: str) -> bool:
@@ -65,17 +73,21 @@ def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def send(client: httpx.Client, request: httpx.Request) -> httpx.Response:
-    """Send once, to the client's own host only.
+def send(
+    client: httpx.Client, request: httpx.Request, *, within: float | None = None
+) -> httpx.Response:
+    """Send once, to the client's own host only, `within` so many seconds (LONGEST_ANSWER).
 
-    Raises Transient when no answer came, Permanent `answer_too_large` for one beyond all measure.
+    Raises Transient when no answer came, or not all of it in time, Permanent `answer_too_large`
+    for one beyond all measure.
     """
     if request.url.host != client.base_url.host:
         raise Permanent(f"a call to {request.url.host} was refused: not this connection's host")
+    until = time.monotonic() + (LONGEST_ANSWER if within is None else within)
     try:
         answer = client.send(request, stream=True)
         try:
-            return _whole(answer)
+            return _whole(answer, until)
         finally:
             answer.close()
     except httpx.TimeoutException as error:
@@ -86,13 +98,16 @@ def send(client: httpx.Client, request: httpx.Request) -> httpx.Response:
         ) from error
 
 
-def _whole(answer: httpx.Response) -> httpx.Response:
-    """The answer with its body, read piece by piece: a small packed one may unpack to anything."""
+def _whole(answer: httpx.Response, until: float) -> httpx.Response:
+    """The answer with its body, read piece by piece: a small packed one may unpack to anything,
+    and one that drips never runs into the client's timeout."""
     pieces: list[bytes] = []
     size = 0
     for piece in answer.iter_bytes():
         pieces.append(piece)
         size += len(piece)
+        if time.monotonic() > until:
+            raise httpx.ReadTimeout("the answer did not end in time", request=answer.request)
         if size > LARGEST_ANSWER:
             raise Permanent(
                 f"{answer.url.host} sent more than {LARGEST_ANSWER} bytes in one answer: it was "

@@ -107,7 +107,8 @@ class Demo:
         found: list[tuple[int, str, date]] = []
         for tenant in self._tenants:
             with self._house.engines.tenancy.scope(tenant) as scope:
-                counts = raw_counts(scope, (span[0], span[1] + timedelta(days=1)))
+                days = span[0], span[1] + timedelta(days=1)
+                counts = raw_counts(scope, days, ("order",))
             found += [(one.raw, tenant, day) for day, one in counts["order"].items()]
         records, tenant, day = max(found)
         return tenant, day, records

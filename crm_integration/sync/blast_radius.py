@@ -49,8 +49,9 @@ class Rewrites:
 
     def encoded(self) -> bytes:
         """Stable JSON: equal differences are equal bytes."""
-        told = [[one.name, one.old, one.new, one.rule, one.steps_back] for one in self.fields]
-        return orjson.dumps([str(self.object_id), sorted(told, key=lambda one: one[0])])
+        fields = sorted(self.fields, key=lambda one: one.name)
+        told = [[one.name, one.old, one.new, one.rule, one.steps_back] for one in fields]
+        return orjson.dumps([str(self.object_id), told])
 
     @classmethod
     def decoded(cls, encoded: bytes) -> Rewrites:

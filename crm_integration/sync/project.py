@@ -31,7 +31,7 @@ from crm_integration.sync.views import VIEWS, Choice, Projectable
 from crm_integration.sync.wishes import Origin, Wish, wish
 from crm_integration.tenancy.scope import Tenancy, TenantScope
 
-CHUNK = 1_000
+CHUNK = 500
 """Rows a transaction."""
 
 Among = Mapping[str, tuple[UUID, ...]]

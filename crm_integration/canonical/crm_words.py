@@ -8,6 +8,8 @@ opt-out is no word at all, and the stores decide.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +26,15 @@ from crm_integration.tenancy.scope import TenantScope
 
 SPEAKER = "crm"
 """`customer_kind` of these events; their `customer_source_id` is the customer's id."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a CRM record showed: the state, by which field, and when it was last changed."""
+
+    state: ConsentState
+    basis: str
+    at: datetime
 
 
 def crm_words(scope: TenantScope, asked: Table) -> list[tuple[UUID, str, Word]]:
@@ -59,12 +70,12 @@ def living(scope: TenantScope, customer_ids: Collection[UUID]) -> set[UUID]:
 
 def said_before(
     scope: TenantScope, connection_id: str, customer_ids: Collection[UUID]
-) -> Mapping[tuple[UUID, str], tuple[str, str]]:
-    """What was kept of these customers' records: (customer, channel) -> (state, basis)."""
+) -> Mapping[tuple[UUID, str], Said]:
+    """What was kept of these customers' records last, by customer and channel."""
     asked = stage(scope.connection, customers, ("customer_id",), [(one,) for one in customer_ids])
     itself = select(asked.c.customer_id, asked.c.customer_id.label("root")).cte("asked")
     return {
-        (row.root, row.channel): (row.state, row.basis)
+        (row.root, row.channel): Said(ConsentState(row.state), row.basis, row.source_time)
         for row in _newest(scope, itself)
         if row.connection_id == connection_id
     }
@@ -88,6 +99,7 @@ def _newest(scope: TenantScope, who: CTE) -> list[Any]:
         select(
             *(who.c.root, events.connection_id, events.customer_source_id, events.channel),
             *(events.state, events.level, events.event_at, events.timed_by, events.basis),
+            events.source_time,
         )
         .ext(distinct_on(*_one_speaker(who)))
         .select_from(who)

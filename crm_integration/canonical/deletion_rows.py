@@ -74,6 +74,31 @@ def note_presence(
     return set(changed.values()) | silenced
 
 
+def known_objects(
+    scope: TenantScope, connection_id: str, object_type: str, source_ids: Sequence[str]
+) -> set[str]:
+    """Those of these objects that have a canonical row of their own."""
+    if object_type not in _TABLES:
+        kind, prefix = _IDENTITIES.get(object_type, (object_type, ""))
+        people = customer_identities
+        rows = scope.connection.execute(
+            select(people.c.source_id).where(
+                people.c.tenant_id == scope.tenant,
+                people.c.connection_id == connection_id,
+                people.c.kind == kind,
+                people.c.source_id.in_([prefix + one for one in source_ids]),
+                people.c.known,
+            )
+        )
+        return {one.removeprefix(prefix) for one in rows.scalars()}
+    table, key = _TABLES[object_type]
+    named = {object_id(scope, object_type, connection_id, one): one for one in source_ids}
+    found = scope.connection.execute(
+        select(table.c[key]).where(table.c.tenant_id == scope.tenant, table.c[key].in_(named))
+    )
+    return {named[one] for one in found.scalars()}
+
+
 def _mark_rows(
     scope: TenantScope, connection_id: str, object_type: str, many: Sequence[Presence]
 ) -> dict[UUID, str]:

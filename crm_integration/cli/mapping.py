@@ -45,13 +45,14 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Which rules differ between two versions and, for a merchant, which values. Writes nothing."""
-    root = get_settings().mappings if tenant is None else (opened := house()).mappings
+    opened = None if tenant is None else house()
+    root = get_settings().mappings if opened is None else opened.mappings
     first = MappingName.read(old, root)
     second = first.other(new, root)
     files = [load_mapping(root, one.crm, one.object_type, one.version) for one in (first, second)]
     changes = rule_changes(files[0], files[1])
     found = None
-    if tenant is not None:
+    if opened is not None and tenant is not None:
         found = _shadowed(opened, tenant, first, second, show=show)
     if as_json:
         _document(diff_document(first, second, changes, found))

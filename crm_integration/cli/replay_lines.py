@@ -13,8 +13,8 @@ from crm_integration.sync.replay_run import Replayed
 def plan_lines(made: Plan) -> Iterator[str]:
     """Differences first, then the figures."""
     for one in made.writes:
-        yield from _write_lines(one)
-    hidden = made.total - len(made.writes)
+        yield from _write_lines(one, waits=one.object_id in made.waiting)
+    hidden = made.total + len(made.waiting) - len(made.writes)
     if hidden > 0:
         yield f"… and {hidden} more records (--limit)"
     for object_type, kinds in made.rows():
@@ -22,6 +22,11 @@ def plan_lines(made: Plan) -> Iterator[str]:
         yield f"{object_type:<9} {told or 'nothing'}"
         for name, number in made.by_field[object_type].most_common():
             yield f"    {name}: {number}"
+    if made.waiting:
+        yield (
+            f"{len(made.waiting)} would wait: more records would be rewritten within a day than "
+            f"may be; see: crm-integration holds {made.request.tenant}"
+        )
     yield f"{made.total} records would be written; nothing was. plan {made.digest.hex()[:12]}"
     for problem in made.problems:
         yield f"not planned: {problem.stage} {problem.what}: {problem.reason}"
@@ -43,7 +48,9 @@ def plan_document(made: Plan) -> dict[str, Any]:
             for name, kinds in made.rows()
         },
         "fields": {name: dict(found) for name, found in made.by_field.items() if found},
-        "differences": [_difference(one) for one in made.writes],
+        "differences": [
+            _difference(one, waits=one.object_id in made.waiting) for one in made.writes
+        ],
         "calls": made.calls,
         "problems": made.problems,
     }
@@ -73,8 +80,9 @@ def replayed_document(done: Replayed) -> dict[str, Any]:
     }
 
 
-def _write_lines(one: PlannedWrite) -> Iterator[str]:
-    yield f"{one.object_type} {one.object_id}: {one.kind}"
+def _write_lines(one: PlannedWrite, *, waits: bool) -> Iterator[str]:
+    note = ", once a person has approved it" if waits else ""
+    yield f"{one.object_type} {one.object_id}: {one.kind}{note}"
     for field in one.fields:
         yield (
             f"    {field.name}: {_told(field.old)} → {_told(field.new)}   "
@@ -82,12 +90,13 @@ def _write_lines(one: PlannedWrite) -> Iterator[str]:
         )
 
 
-def _difference(one: PlannedWrite) -> dict[str, Any]:
+def _difference(one: PlannedWrite, *, waits: bool) -> dict[str, Any]:
     names = ("name", "old", "new", "owner", "rule", "reason")
     return {
         "object_type": one.object_type,
         "object_id": one.object_id,
         "kind": one.kind,
+        "held": waits,
         "fields": [{name: getattr(field, name) for name in names} for field in one.fields],
     }
 

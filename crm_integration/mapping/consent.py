@@ -57,6 +57,26 @@ def whose_word(held: Held) -> Word:
     return Word.store
 
 
+def crms_opt_out(
+    rule: FieldRule, current: Mapping[str, FieldValue], given_back: Mapping[str, FieldValue]
+) -> str | None:
+    """The field by which the CRM itself says no, None where none does.
+
+    Its own opt-out, else our field if a person wrote so there; what it gave back for our own
+    write is no word of the CRM's.
+    """
+    if rule.opt_out and _yes(current.get(rule.opt_out)):
+        return rule.opt_out
+    if not shows_no(rule, current):
+        return None
+    return None if shows_no(rule, given_back) else rule.name
+
+
+def shows_no(rule: FieldRule, values: Mapping[str, FieldValue]) -> bool:
+    """Whether a consent field says unsubscribed among these values."""
+    return _is(values.get(rule.name), ConsentState.unsubscribed)
+
+
 def as_it_stands(rule: FieldRule, desired: FieldValue, word: Word) -> FieldValue:
     """What a field of a consent rule is to show: the store's value, or that the CRM says no.
 

@@ -34,6 +34,22 @@ def same(one: FieldValue, other: FieldValue, kind: str) -> bool:
     return normalised(one, kind) == normalised(other, kind)
 
 
+def alike(one: FieldValue, other: FieldValue, kind: str) -> bool:
+    """True when a CRM that reshapes values may have made one of the other.
+
+    Letters and digits in their order are all that counts of texts: `+441134960123` may come back
+    as `+44 113 496 0123`. For what we are known to have sent, never to tell two people's words
+    apart.
+    """
+    if same(one, other, kind):
+        return True
+    bare = [
+        "".join(letter for letter in str(value or "").casefold() if letter.isalnum())
+        for value in (one, other)
+    ]
+    return bool(bare[0]) and bare[0] == bare[1] and kind in ("text", "enum", "email")
+
+
 def rank(value: FieldValue, kind: str) -> Decimal | None:
     """A number or a time as something to compare, None where the value is neither."""
     try:

@@ -6,10 +6,11 @@ lines.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crm_integration.mapping.model import Mapping
+from crm_integration.mapping.model import AssociationRule, Mapping, Match
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,12 @@ def rule_changes(old: Mapping, new: Mapping) -> list[RuleChange]:
             found.append(RuleChange(name, "added" if before is None else "removed", keys))
         elif keys:
             found.append(RuleChange(name, "changed", keys))
-    for name in ("match", "associations"):
-        before, after = getattr(old, name), getattr(new, name)
-        if before != after:
-            found.append(RuleChange(name, "changed", {name: (_told(before), _told(after))}))
+    beside = {
+        "match": (_matched(old.match), _matched(new.match)),
+        "associations": (_tied(old.associations), _tied(new.associations)),
+    }
+    changed = {name: pair for name, pair in beside.items() if pair[0] != pair[1]}
+    found += [RuleChange(name, "changed", {name: pair}) for name, pair in changed.items()]
     return found
 
 
@@ -48,10 +51,9 @@ def _differing(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _told(value: Any) -> str:
-    """`company by company_id, …`; `email by email`; nothing."""
-    if value is None:
-        return ""
-    if isinstance(value, tuple):
-        return ", ".join(f"{one.to} by {one.path}" for one in value)  # pyright: ignore
-    return f"{value.field} by {value.path}"
+def _matched(match: Match | None) -> str:
+    return "" if match is None else f"{match.field} by {match.path}"
+
+
+def _tied(associations: Sequence[AssociationRule]) -> str:
+    return ", ".join(f"{one.to} by {one.path}" for one in associations)

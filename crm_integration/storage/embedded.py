@@ -128,15 +128,18 @@ class EmbeddedServer:
             self._configure()
             self._launch()
 
-    def stop(self) -> None:
-        """Stop the server for everyone; without effect when it is not running."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop the server for everyone; without effect when it is not running.
+
+        `at_once`: as a crash would, without finishing anything; the next start recovers.
+        """
         if not self._root.exists():
             return
         with self._lock():
             # 1 = starting or stopping: it is ours all the same. Without any answer the pid file
             # may name a stranger, and pg_ctl would signal that one.
             if self._answers({0, 1}):
-                self._pg_ctl("stop", "-m", "fast")
+                self._pg_ctl("stop", "-m", "immediate" if at_once else "fast")
 
     def _answers(self, codes: set[int]) -> bool:
         command = [

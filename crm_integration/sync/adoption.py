@@ -37,7 +37,8 @@ def seek(
     key, which is exact at once. Others are looked for by the match key; a record that carries
     another object's key is no candidate.
     """
-    resent = {str(one.object_id): one.object_id for one in unbound if one.tries > 1}
+    # A newer version starts to count its tries anew.
+    resent = {str(one.object_id): one.object_id for one in unbound if one.tries > 1 or one.unclear}
     found = adapter.find_by_key(object_type, list(resent), fields) if resent else {}
     ours = {resent[key]: record for key, record in found.items()}
     matches = {

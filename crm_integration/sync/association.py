@@ -143,5 +143,5 @@ def _result(one: Claimed, done: Sequence[UUID], failures: Mapping[UUID, RemoteEr
         return Settled(one.object_id, one.claim_id, State.synced, associated=tuple(done))
     failed = outcomes.failed(one, error)
     return Settled(
-        one.object_id, one.claim_id, failed.state, failed.reason, failed.delay, tuple(done)
+        one.object_id, one.claim_id, failed.state, failed.reason, failed.delay, tuple(done), error
     )

@@ -24,7 +24,8 @@ from crm_integration.tenancy.scope import TenantScope
 class Attempt:
     """One try, with the mapping and the raw record its fields came from.
 
-    `kind`: create, update, adopt, associate; `outcome`: the state it led to.
+    `kind`: create, update, adopt, associate, or look (nothing was sent); `outcome`: the state it
+    led to.
     """
 
     object_id: UUID

@@ -230,16 +230,22 @@ class CrmSession:
             )
         reached(Step.released)
         if waiting:
-            adapter, gate = self.opened()
-            gate.deadline = math.inf
             mapping = self.mappings[object_type]
-            needs = [
-                FieldNeed(rule.name, rule.kind, rule.label, written=not rule.back)
-                for rule in mapping.fields.values()
-            ]
-            needs += [FieldNeed(name, "bool", written=False) for name in mapping.opt_outs]
-            adapter.prepare(object_type, needs)
+            self.prepared(mapping)
+            adapter, gate = self.opened()
             dispatch(self.sender(adapter, gate, mapping), sent, on_batch=self.on_batch)
+
+    def prepared(self, mapping: CompiledMapping) -> Adapter:
+        """The adapter, once the CRM has every field that the mapping writes or reads."""
+        adapter, gate = self.opened()
+        gate.deadline = math.inf
+        needs = [
+            FieldNeed(rule.name, rule.kind, rule.label, written=not rule.back)
+            for rule in mapping.fields.values()
+        ]
+        needs += [FieldNeed(name, "bool", written=False) for name in mapping.opt_outs]
+        adapter.prepare(mapping.object_type, needs)
+        return adapter
 
     def sender(self, adapter: Adapter, gate: BudgetGate, mapping: CompiledMapping) -> Sender:
         return Sender(

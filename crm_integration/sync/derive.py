@@ -165,7 +165,7 @@ def derive_records(
         earlier = overtaken(scope, connection_id, object_type, records)
     told = presence.sort_out(scope, derive, object_type, records)
     chunk = read_all(derive, object_type, told.words, earlier, watch)
-    presence.forget_refusals(chunk, told)
+    presence.forget_refusals(chunk, object_type, told)
     write(scope, derive, chunk, done)
     presence.settle(scope, derive, object_type, told, chunk)
     _settle_quarantine(scope, derive, chunk, done)

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from crm_integration.crms._contract import Outcome, Write
@@ -53,7 +54,8 @@ def dispatch(
         except RemoteError as error:
             unsent = batch.open()
             for one in unsent:
-                batch.results[one.object_id] = outcomes.failed(one, error)
+                result = batch.results[one.object_id] = outcomes.failed(one, error)
+                batch.tries.append(_unanswered(batch, one, error, result))
             sent.failed += len(unsent)
             _commit(sender, batch)
             raise
@@ -198,6 +200,39 @@ def _attempt(
     )
 
 
+def _unanswered(batch: Batch, one: Claimed, error: RemoteError, result: Settled) -> Attempt:
+    """A try that the account as a whole refused: without it nobody could tell why a row waits."""
+    write = batch.writes.get(one.object_id)
+    if write is None:
+        kind, request = "look", None
+    else:
+        kind, request = "create" if write.record_id is None else "update", dict(write.fields)
+    return _try(one, kind, result, error, {"request": request, "answer": None})
+
+
+def _untied(one: Claimed, result: Settled) -> Attempt:
+    """A try to tie a record that was not taken."""
+    asked = [[object_type, str(key)] for object_type, key in one.desired.links]
+    exchange = {"request": {"links": asked}, "answer": result.reason}
+    return _try(one, "associate", result, result.error, exchange)
+
+
+def _try(
+    one: Claimed, kind: str, result: Settled, error: RemoteError | None, exchange: dict[str, Any]
+) -> Attempt:
+    return Attempt(
+        one.object_id,
+        one.claim_id,
+        kind,
+        result.state.value,
+        error.status if error else 0,
+        error.code if error else None,
+        one.mapping_id,
+        one.raw_id,
+        exchange,
+    )
+
+
 def _associate(sender: Sender, batch: Batch) -> None:
     """Tie what was written to the records it belongs to, as far as those are bound."""
     written = {key: binding.record_id for key, binding in (batch.bound | batch.fresh).items()}
@@ -211,10 +246,16 @@ def _associate(sender: Sender, batch: Batch) -> None:
         sender.object_type,
         sender.manifest.offers,
     )
-    batch.results |= ties.associate(
+    results = ties.associate(
         [replace(one, associated=()) if one.object_id in new else one for one in candidates],
         written,
     )
+    batch.results |= results
+    batch.tries += [
+        _untied(batch.claimed[key], result)
+        for key, result in results.items()
+        if result.error is not None
+    ]
 
 
 def _made(batch: Batch) -> list[UUID]:

@@ -8,7 +8,7 @@ again).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_integration.crms._contract import FieldValue
+from crm_integration.errors import RemoteError
 from crm_integration.quality.holds import none_open
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.sync import ledger
@@ -72,7 +73,7 @@ class Desired:
 class Claimed:
     """A row this process may send until its claim expires.
 
-    `unclear` is what an earlier try sent whose answer never came: it may stand in the CRM.
+    `unclear` is what earlier tries sent whose answers never came: any of it may stand in the CRM.
     """
 
     object_id: UUID
@@ -84,7 +85,7 @@ class Claimed:
     mapping_id: str
     raw_id: int
     written_before: bool
-    unclear: Desired | None = None
+    unclear: tuple[Desired, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Settled:
     reason: str | None = None
     delay: float = 0.0
     associated: tuple[UUID, ...] = ()
+    error: RemoteError | None = None
+    """Why the record could not be tied to those it belongs to."""
 
 
 def row_name(connection_id: str, object_type: str, object_id: UUID) -> str:
@@ -139,7 +142,7 @@ def claim(
     check(State.retry, State.pending)
     check(State.pending, State.in_flight)
     wanted: Select[Any, Any] = (
-        select(ledger.c.object_id, ledger.c.sending.label("unclear"))
+        select(ledger.c.object_id, ledger.c.sending.label("before"))
         .where(*_rows(scope, connection_id, object_type), due(rules_version), within(among))
         .order_by(ledger.c.next_try_at, ledger.c.object_id)
         .limit(limit)
@@ -158,6 +161,17 @@ def claim(
             sending_digest=ledger.c.desired_digest,
             sending_mapping_id=ledger.c.mapping_id,
             sending_raw_id=ledger.c.raw_id,
+            # Two lost answers in a row: the first one's values would pass for a person's.
+            unclear=case(
+                (
+                    and_(
+                        ledger.c.sending.is_not(None),
+                        ledger.c.sending_digest != ledger.c.desired_digest,
+                    ),
+                    func.array_append(ledger.c.unclear, ledger.c.sending),
+                ),
+                else_=ledger.c.unclear,
+            ),
             claim_id=claim_id,
             claim_expires_at=expiry,
             tries=ledger.c.tries + 1,
@@ -173,7 +187,8 @@ def claim(
             ledger.c.mapping_id,
             ledger.c.raw_id,
             ledger.c.written_digest.is_not(None).label("written_before"),
-            chosen.c.unclear,
+            ledger.c.unclear,
+            chosen.c.before,
         )
     ).all()
     return [_claimed(scope, connection_id, object_type, claim_id, row) for row in rows]
@@ -197,8 +212,15 @@ def _claimed(
         mapping_id=row.mapping_id,
         raw_id=row.raw_id,
         written_before=row.written_before,
-        unclear=None if row.unclear is None else opened(row.unclear),
+        unclear=unclear_sends(opened, row.unclear, row.before),
     )
+
+
+def unclear_sends(
+    opened: Callable[[bytes], Desired], earlier: Sequence[bytes], last: bytes | None
+) -> tuple[Desired, ...]:
+    """What may stand in the CRM, from a row's `unclear` and its `sending` before this claim."""
+    return tuple(opened(one) for one in (*earlier, *([] if last is None else [last])))
 
 
 def settle(
@@ -250,6 +272,7 @@ def _outcome(staged: Table, run_id: str) -> dict[str, Any]:
         "tries": case((synced, 0), else_=ledger.c.tries),
         "next_try_at": func.clock_timestamp() + pause,
         "sending": case((unknown, ledger.c.sending)),
+        "unclear": case((synced, literal([], ledger.c.unclear.type)), else_=ledger.c.unclear),
         "claim_id": None,
         "claim_expires_at": None,
         "waiting_since": case((staged.c.state == State.parked.value, func.clock_timestamp())),

@@ -7,9 +7,9 @@ the rest goes on, and a gate that is closed keeps exactly its own object type fr
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from threading import Lock
@@ -20,11 +20,13 @@ from crm_integration.canonical.identity import lock_identities
 from crm_integration.errors import CrmIntegrationError
 from crm_integration.intake.drop_table import Drained, acknowledge, drain
 from crm_integration.intake.extract import OpenStore, extract, fetch, open_store
+from crm_integration.mapping.model import CompiledMapping
 from crm_integration.mapping.tenant_file import TenantConfig, compiled_mappings, tenant_config
 from crm_integration.quality.rules import rules_version
 from crm_integration.stores._contract import Window
 from crm_integration.stores._registry import connector
 from crm_integration.sync import abandonment
+from crm_integration.sync.crm_changes import read_changes, worth_reading
 from crm_integration.sync.crm_run import Engines, sync_crm
 from crm_integration.sync.derive import derive_window, deriver
 from crm_integration.sync.rejudge import rejudge
@@ -266,17 +268,31 @@ class _Way:
             )
         reached(Step.judged)
 
+    def _read_crm(self, mappings: Mapping[str, CompiledMapping], version: str) -> None:
+        """What people changed in the CRM, before something is sent; not at every run."""
+        engines = self.house.engines
+        place = (self.tenant, mappings, version)
+        pause = timedelta(minutes=self.settings.crm_changes_minutes)
+        if worth_reading(engines.tenancy, *place, not_within=pause):
+            read = self.report.crm_read = read_changes(engines, *place, run_id=self.run_id)
+            if read.problem is not None:
+                self._note("read", "crm", read.problem)
+
     def _sync(self) -> None:
         engines, among, forced = self.house.engines, None, frozenset[str]()
         if self.narrowed is not None:
             forced = self.narrowed.forced
             with engines.tenancy.scope(self.tenant) as scope:
                 among = objects_of(scope, self.windows)
+        mappings = compiled_mappings(self.house.mappings, self.config)
+        version = rules_version(self.config.rules)
+        if self.narrowed is None:
+            self._read_crm(mappings, version)
         ran = self.report.crm = sync_crm(
             engines,
             self.tenant,
-            compiled_mappings(self.house.mappings, self.config),
-            rules_version(self.config.rules),
+            mappings,
+            version,
             tuple(self.selection.crm),
             run_id=self.run_id,
             limit=self.settings.limit,

@@ -2,7 +2,8 @@
 
 Prevents the replay that ends before the deletion: an object whose newest raw record is a
 tombstone is derived from its last words, as if it lived, and then marked as gone; so whatever its
-last words yield (its guest, its milestones) is what it was, under today's rules.
+last words yield (its guest, its milestones) is what it was, under today's rules. What was gone
+before anybody derived it never comes to be: no CRM hears first of its deletion.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crm_integration.canonical.deletion_rows import Presence, note_presence
+from crm_integration.canonical.deletion_rows import Presence, known_objects, note_presence
 from crm_integration.intake.deletions import is_held
 from crm_integration.intake.raw_reading import RawRecord, last_words_of
 from crm_integration.intake.tombstones import ever_gone
@@ -49,12 +50,15 @@ def sort_out(
     back = frozenset(ever_gone(scope, connection_id, object_type, ids))
     if not gone:
         return Told(tuple(living), (), frozenset(), back)
-    names = [one.source_id for one in gone]
+    names = sorted(
+        known_objects(scope, connection_id, object_type, [one.source_id for one in gone])
+    )
     parent_type = derive.connector.manifest.parents.get(object_type)
     last = last_words_of(scope, connection_id, object_type, names, parent_type=parent_type)
-    held = frozenset(names) if is_held(scope, object_type) else frozenset[str]()
-    applied = () if held else tuple(gone)
-    return Told((*living, *last), applied, held, back)
+    if is_held(scope, object_type):
+        held = frozenset(one.source_id for one in gone)
+        return Told((*living, *last), (), held, back)
+    return Told((*living, *last), tuple(gone), frozenset(), back)
 
 
 def settle(scope: TenantScope, derive: Deriver, object_type: str, told: Told, chunk: Chunk) -> None:
@@ -77,9 +81,10 @@ def settle(scope: TenantScope, derive: Deriver, object_type: str, told: Told, ch
         chunk.outcomes[one.raw_id] = "applied" if one.source_id in news else "same"
 
 
-def forget_refusals(chunk: Chunk, told: Told) -> None:
+def forget_refusals(chunk: Chunk, object_type: str, told: Told) -> None:
     """Nobody can correct what is gone: what its last words were refused for waits for nobody."""
     departed = {one.source_id for one in told.gone}
+    chunk.judged[object_type] |= departed
     last = {one.raw_id for one in told.words if one.source_id in departed}
     for entry in chunk.entries:
         if entry.raw_id in last:

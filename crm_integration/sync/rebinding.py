@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from crm_integration.crms._contract import CrmRecord, Write
 from crm_integration.mapping.model import CompiledMapping
-from crm_integration.mapping.normalised import same
+from crm_integration.mapping.normalised import alike
 from crm_integration.mapping.ownership import remembered
 from crm_integration.sync.bindings import Binding
 from crm_integration.sync.ledger import Claimed
@@ -19,12 +19,12 @@ from crm_integration.sync.ledger import Claimed
 def recognised(
     mapping: CompiledMapping, one: Claimed, record: CrmRecord, binding: Binding | None
 ) -> Binding:
-    """The binding with what was written by a try whose answer was lost.
+    """The binding with what was written by tries whose answers were lost.
 
     What the record holds of it is ours, so that a later change in the store is written too. A
     record that carries our key without a binding was made by such a try.
     """
-    said = [one.unclear] if one.unclear else []
+    said = list(one.unclear)
     if binding is None:
         binding = Binding(one.object_id, record.record_id, False)
         said.append(one.desired)
@@ -33,7 +33,7 @@ def recognised(
         for desired in said
         for name, rule in mapping.fields.items()
         if (value := desired.fields.get(name)) is not None
-        and same(value, record.fields.get(name), rule.compared_as)
+        and alike(value, record.fields.get(name), rule.compared_as)
     }
     held = {name: record.fields.get(name) for name in ours}
     return replace(

@@ -24,12 +24,16 @@ from crm_integration.storage.sealing import TenantKeys
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.stores._contract import Window
 from crm_integration.sync.bindings import bindings_of
+from crm_integration.sync.blast_radius import Rewrites, rewrites
 from crm_integration.sync.crm_run import CrmSession
 from crm_integration.sync.dispatch import BATCH
 from crm_integration.sync.looking import Batch, Sender, Sent, decide, look
 from crm_integration.sync.path import House
+from crm_integration.sync.rehearsal import rehearsal
 from crm_integration.sync.replay_plan import Plan, Request
 from crm_integration.sync.replay_rehearsal import RUN, Rehearsed, Rehearser, Waiting
+from crm_integration.sync.restraint import Place, restrain
+from crm_integration.sync.tenant_settings import engine_settings
 
 REHEARSED_RECORDS = 5_000
 """Raw records a rehearsal at most, unless one day has more. It is one transaction, for whose time
@@ -133,6 +137,8 @@ class _Looker:
     ) -> None:
         self._house, self._plan, self._keys = house, made, keys
         self._version, self._told = version, told
+        settings = house.config(made.request.tenant).settings
+        self._limit = engine_settings(settings).limit
 
     def look(self, found: Rehearsed) -> None:
         """Count what needs no look, then look at the rest."""
@@ -155,15 +161,31 @@ class _Looker:
             self._plan.calls += session.close()
 
     def _look_at(self, session: CrmSession, object_type: str, rows: Sequence[Waiting]) -> None:
+        batches: list[list[Rewrites]] = []
         for start in range(0, len(rows), BATCH):
             adapter, gate = session.opened()
             gate.deadline = math.inf
             # Nothing is prepared: a field of ours that the CRM does not have yet reads as empty.
             sender = session.sender(adapter, gate, self._plan.mappings[object_type])
-            self._take(sender, rows[start : start + BATCH])
+            batches.append(self._take(sender, rows[start : start + BATCH]))
             self._told(f"looked at {object_type}", min(start + BATCH, len(rows)))
+        if any(batches) and not self._plan.request.forced:
+            self._restrain(session, object_type, batches)
 
-    def _take(self, sender: Sender, rows: Sequence[Waiting]) -> None:
+    def _restrain(
+        self, session: CrmSession, object_type: str, batches: Sequence[Sequence[Rewrites]]
+    ) -> None:
+        """Which of these would wait for a person, batch after batch as a run comes to them."""
+        mapping_id = self._plan.mappings[object_type].mapping_id
+        place = Place(session.connection.connection_id, object_type, mapping_id)
+        tenant, waiting = self._plan.request.tenant, set[UUID]()
+        with rehearsal(self._house.engines.tenancy, tenant) as stage, stage.scope(tenant) as scope:
+            for found in filter(None, batches):
+                waiting |= restrain(scope, place, found, self._limit)
+        self._plan.hold(object_type, waiting)
+
+    def _take(self, sender: Sender, rows: Sequence[Waiting]) -> list[Rewrites]:
+        """Add a batch to the plan; returns what of it would rewrite values of the CRM."""
         place = (sender.connection_id, sender.object_type)
         with sender.tenancy.scope(sender.tenant) as scope:
             claimed = {one.object_id: one.claimed(scope, *place) for one in rows}
@@ -174,6 +196,9 @@ class _Looker:
             decide(sender, batch, one, sent)
         for key in claimed:
             self._add(sender.object_type, batch, key)
+        updates = [key for key, write in batch.writes.items() if write.record_id is not None]
+        found = [rewrites(sender.mapping, key, batch.decided[key]) for key in updates]
+        return [one for one in found if one.fields]
 
     def _add(self, object_type: str, batch: Batch, key: UUID) -> None:
         write = batch.writes.get(key)

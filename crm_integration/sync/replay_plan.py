@@ -6,7 +6,7 @@ Prevents the replay that is started to find out what it does.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from uuid import UUID
@@ -91,6 +91,8 @@ class Plan:
     )
     writes: list[PlannedWrite] = field(default_factory=lambda: list[PlannedWrite]())
     problems: list[Problem] = field(default_factory=lambda: list[Problem]())
+    waiting: set[UUID] = field(default_factory=lambda: set[UUID]())
+    """Of the differences those that a person would have to approve first; counted as held."""
     calls: int = 0
     """Calls that only read."""
 
@@ -136,6 +138,12 @@ class Plan:
         if len(self.writes) < self.limit:
             fields = tuple(preview(written, mask=self.masks[object_type]))
             self.writes.append(PlannedWrite(object_type, object_id, kind, fields))
+
+    def hold(self, object_type: str, object_ids: Collection[UUID]) -> None:
+        """Updates that would wait for a person (`restraint.py`): more than may be in a day."""
+        self.counts[object_type]["update"] -= len(object_ids)
+        self.counts[object_type]["held"] += len(object_ids)
+        self.waiting |= set(object_ids)
 
     def rows(self) -> Iterator[tuple[str, Counter[str]]]:
         """Counts by object type, in the order of sending."""

@@ -56,7 +56,7 @@ class Waiting:
     raw_id: int
     written_before: bool
     desired: bytes = field(repr=False)
-    unclear: bytes | None = field(repr=False)
+    unclear: tuple[bytes, ...] = field(repr=False)
 
     def claimed(self, scope: TenantScope, connection_id: str, object_type: str) -> Claimed:
         """As a sender gets it; its claim is nobody's."""
@@ -75,7 +75,7 @@ class Waiting:
             self.mapping_id,
             self.raw_id,
             self.written_before,
-            None if self.unclear is None else opened(self.unclear),
+            tuple(opened(one) for one in self.unclear),
         )
 
 
@@ -163,7 +163,8 @@ class Rehearser:
                 is_due.label("due"),
                 ledger.c.written_digest.is_not(None).label("written_before"),
                 case((is_due, ledger.c.desired)).label("desired"),
-                case((is_due, ledger.c.sending)).label("unclear"),
+                case((is_due, ledger.c.sending)).label("before"),
+                case((is_due, ledger.c.unclear)).label("unclear"),
             )
             .where(
                 ledger.c.tenant_id == scope.tenant,
@@ -203,7 +204,7 @@ def _waiting(row: Row[Any]) -> Waiting:
         row.raw_id,
         row.written_before,
         row.desired,
-        row.unclear,
+        (*row.unclear, *([] if row.before is None else [row.before])),
     )
 
 

@@ -11,6 +11,7 @@ from traceback import walk_tb
 
 from crm_integration.intake.extract import Extracted
 from crm_integration.quality.verdicts import Verdict
+from crm_integration.sync.crm_changes import CrmRead
 from crm_integration.sync.crm_run import CrmRun
 from crm_integration.sync.derive import Derived
 
@@ -26,7 +27,8 @@ class Selection:
 
 @dataclass(frozen=True)
 class Problem:
-    """A part that failed: `stage` (start, extract, derive, judge, sync, report), `what`, why."""
+    """A part that failed: `stage` (start, extract, derive, judge, read, sync, report), `what` and
+    why; `read` is the look at what people changed in the CRM."""
 
     stage: str
     what: str
@@ -44,6 +46,7 @@ class PathReport:
     extracted: dict[str, Extracted] = field(default_factory=lambda: dict[str, Extracted]())
     derived: Derived = field(default_factory=Derived)
     verdicts: list[Verdict] = field(default_factory=lambda: list[Verdict]())
+    crm_read: CrmRead | None = None
     crm: CrmRun | None = None
     problems: list[Problem] = field(default_factory=lambda: list[Problem]())
 

@@ -45,7 +45,8 @@ class Origin:
 
 
 def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
-    """Write what is desired. Equal to what stands: only the trace is brought up to date.
+    """Write what is desired. Equal to what stands: only the trace is brought up to date, and what
+    was written by other rules (a new mapping version, an override) is looked at by these.
 
     A person's edit stands as long as what it was made of is desired (`dead_letters.edit`).
     """
@@ -63,6 +64,7 @@ def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
     differs = mapped != new.desired_digest
     state = ledger.c.state
     returns = state == State.skipped.value  # such as a merged customer that came apart again
+    other_rules = and_(state == State.synced.value, ledger.c.mapping_digest != new.mapping_digest)
     traced = ("source_time", "raw_id", "mapping_id", "mapping_digest", "rules_version", "run_id")
     scope.connection.execute(
         statement.on_conflict_do_update(
@@ -77,7 +79,10 @@ def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
                 "edited_from_digest": case((~differs, ledger.c.edited_from_digest)),
                 "needs": new.needs,
                 "desired_at": case((differs, func.now()), else_=ledger.c.desired_at),
-                "state": case((or_(returns, and_(differs, _moves_on())), "pending"), else_=state),
+                "state": case(
+                    (or_(returns, other_rules, and_(differs, _moves_on())), "pending"),
+                    else_=state,
+                ),
                 "tries": case((differs, 0), else_=ledger.c.tries),
                 "next_try_at": case((differs, func.now()), else_=ledger.c.next_try_at),
             },

@@ -126,3 +126,28 @@ def test_the_order_of_arrival_does_not_matter(words: list[Word], dice: object) -
     dice.shuffle(shuffled)  # type: ignore[attr-defined]
     one, other = decide(words), decide(shuffled)
     assert (one and one.state) == (other and other.state)
+
+
+HELD = word(OUT, 3, speaker="crm/crm/1", trusted=False, basis="crm: hs_email_optout", held=True)
+SAID = st.builds(
+    word,
+    st.sampled_from(list(ConsentState)),
+    st.integers(0, 9),
+    level=st.sampled_from(list(OptInLevel)),
+    explicit=st.booleans(),
+    trusted=st.booleans(),
+    speaker=st.sampled_from(["main/registered/1", "other/guest/2"]),
+)
+
+
+@given(st.lists(SAID, max_size=5))
+def test_while_the_crm_holds_an_opt_out_nothing_a_store_says_is_an_opt_in(
+    words: list[Word],
+) -> None:
+    """She told sales to stop; the shop's newer, confirmed box made her a subscriber again."""
+    found = decide([*words, HELD])
+    assert found is not None
+    assert found.state is OUT
+    before = decide(words)
+    if before is None or before.state is not OUT:
+        assert found.basis == HELD.basis, "and the reason is the CRM's"

@@ -39,6 +39,7 @@ class Hand:
     process: ForkServerProcess
     wire: Connection
     plan: Plan
+    ready: bool = False
     passes: int = 0
     idle: int = 0
     """Passes in a row that wrote nothing and met no problem."""
@@ -90,6 +91,16 @@ class Crew:
         self.hands[kind] = Hand(errand, process, ours, plan)
         return self.hands[kind]
 
+    def begin(self, patience: float = 180.0) -> None:
+        """Start both, and wait until they are at work. Raises TimeoutError."""
+        until = time.monotonic() + patience
+        hands = [self.put("range"), self.put("live")]
+        while not all(hand.ready for hand in hands):
+            if time.monotonic() > until:
+                raise TimeoutError("the drivers did not start: look at what they wrote to stderr")
+            self.listen()
+            time.sleep(0.02)
+
     def listen(self) -> None:
         """Note what the drivers told."""
         for hand in self.hands.values():
@@ -97,6 +108,7 @@ class Crew:
                 self._note(hand, told)
 
     def _note(self, hand: Hand, told: tuple[Any, ...]) -> None:
+        hand.ready = True
         if told[0] == "pass":
             _, writes, problems = told
             hand.passes += 1

@@ -53,9 +53,9 @@ class Director:
 
     def storm(self) -> None:
         """Until everything planned has been met, or the time is over."""
+        self.told("the drivers get ready")
+        self.crew.begin()
         until = time.monotonic() + self.scenario.longest
-        for kind in ("range", "live"):
-            self.crew.put(kind)
         while time.monotonic() < until and not self._over():
             self.crew.listen()
             self._feed()
@@ -200,7 +200,7 @@ class Director:
 
     def _restart(self) -> None:
         if self.counts["database_restart"] < self.scenario.restarts:
-            self.stand.server.stop()
+            self.stand.server.stop(at_once=self.counts["database_restart"] % 2 == 0)
             self.stand.server.start()
             self.counts["database_restart"] += 1
 

@@ -66,6 +66,7 @@ def drive(errand: Errand, wire: Connection) -> None:
     one_pass = ranges.one_pass if errand.kind == "range" else live.one_pass
     tenants = list(errand.tenants)
     number = 0
+    wire.send(("ready",))
     while not watch.stopped:
         tenants.append(tenants.pop(0))
         number += 1

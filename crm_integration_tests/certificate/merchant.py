@@ -130,7 +130,8 @@ class Merchant:
             for one in self.lines()
         )
         made = CartRecord(
-            key, account, "" if account else f"customer:{self.name}{who.number}", "GB", "GBP",
+            key, account, "" if account else f"customer:{self.name}{who.number}",
+            "United Kingdom", "GBP",
             now, now, lines, sum(line.amount_minor for line in lines),
         )  # fmt: skip
         self.shop.carts[key] = made

@@ -54,7 +54,7 @@ def full(events: int) -> Scenario:
         restart_pause=4.0,
         mapping_pause=4.0,
         sales_pause=3.0,
-        longest=210.0,
+        longest=400.0,
     )
 
 
@@ -72,5 +72,5 @@ def small(events: int) -> Scenario:
         restart_pause=5.0,
         mapping_pause=5.0,
         sales_pause=3.0,
-        longest=40.0,
+        longest=90.0,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 
 from crm_integration.crms._contract import CrmAccess
@@ -30,6 +32,17 @@ def test_every_crm_opens_an_adapter_that_keeps_the_contract():
         assert all(callable(getattr(adapter, name)) for name in (*offered, "associate"))
         assert callable(connector.describe.describe)
         adapter.close()
+
+
+def test_an_adapter_has_what_its_manifest_offers_and_nothing_it_hides():
+    """An adapter that could archive and did not say so left every merged contact in its CRM."""
+    methods = {"archive": "archive", "changes": "changed_since", "dissociate": "dissociate"}
+    for crm in crms():
+        manifest = crm_connector(crm).manifest
+        adapter = import_module(f"crm_integration.crms.{crm}.adapter").Adapter
+        there = {offer for offer, method in methods.items() if hasattr(adapter, method)}
+        assert there == set(manifest.offers)
+        assert ("changes" in there) == (manifest.changes_lag_seconds > 0)
 
 
 def test_an_unknown_crm_is_refused_with_the_ones_there_are():

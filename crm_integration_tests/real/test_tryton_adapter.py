@@ -186,7 +186,7 @@ def test_a_note_waits_for_its_party_and_is_told_once(adapter: Adapter, crm: Tryt
     write = Write(key(9), None, {"day": "2024-03-01", "message": "Paid", "party": key(0)})
     (early,) = adapter.write("activity", [write])
     assert isinstance(early.error, Transient)
-    assert early.error.code == "no_party"
+    assert (early.error.code, early.error.retry_after) == ("no_party", 86_400.0)
     party = int(done(adapter.write("contact", creates(1, dict(PARTY)))[0]).record_id)
     made, again = (done(adapter.write("activity", [write])[0]) for _ in range(2))
     assert made.record_id == again.record_id

@@ -48,6 +48,7 @@ _MOVED = (
     "update party_address set party = ?, active = 0 where party = ?",
     "update party_contact_mechanism set party = ?, active = 0 where party = ?",
     "update party_identifier set party = ?, active = 0 where party = ?",
+    "update sale_opportunity set party = ? where party = ?",
 )
 
 _BOUNDED = Path(__file__).with_name("bounded_life.py")

@@ -1,4 +1,4 @@
-"""Records that people merged in the CRM: ours goes on with what came out, and never two with one."""
+"""Records that people merged in the CRM: ours goes on with what came out, never two with one."""
 
 from __future__ import annotations
 

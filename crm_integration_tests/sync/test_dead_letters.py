@@ -16,7 +16,7 @@ from crm_integration.sync import dead_letters
 from crm_integration.sync.dead_letter_edits import edit
 from crm_integration.sync.dead_letter_story import Story, tell
 from crm_integration.sync.dead_letters import DeadLetter, Filter, Preview
-from crm_integration_tests.house import Tenant, account, at
+from crm_integration_tests.house import Tenant, account, at, order
 
 UPSERT = "contacts/batch/upsert"
 CRM = "crm"
@@ -85,6 +85,36 @@ def test_a_dead_letter_is_told_from_payload_to_answer(tenant: Tenant) -> None:
     assert tried.answer, "the CRM's own words are not kept"
     assert f"redrive {tenant.name} {story.letter.object_id}" in story.advice
     assert _audit(tenant, "dead_letter.show") == [("cli:ada", {})]
+
+
+def test_a_record_that_could_not_be_tied_tells_to_what_and_why(tenant: Tenant) -> None:
+    """The order was there and its contact was not on it: no attempt said anything about that."""
+    tenant.keep(account(1, at(0), "ada@example.com"), order(7, at(1), customer_id=1))
+    tenant.derive()
+    tenant.portal.follow(
+        FaultRule("status", "POST", "orders/contacts/batch", status=400, count=0,
+                  body={"category": "VALIDATION_ERROR", "message": "no such type"})
+    )  # fmt: skip
+    tenant.sync()
+    letter = _only(tenant)
+    assert letter.object_type == "order"
+    with tenant.scope() as scope:
+        story = tell(scope, CRM, letter, "order", by="cli:ada")
+    last = story.tries[-1]
+    assert (last.kind, last.status, last.code) == ("associate", 400, "VALIDATION_ERROR")
+    ((object_type, _),) = last.request["links"]
+    assert object_type == "contact"
+
+
+def test_what_the_whole_account_refused_has_its_request_and_code(tenant: Tenant) -> None:
+    """A night of refused batches left rows that waited, and nothing that said for what."""
+    tenant.keep(account(1, at(0), "ada@example.com"))
+    tenant.derive()
+    tenant.portal.follow(FaultRule("scope_missing", "POST", UPSERT, count=0))
+    tenant.sync("contact")
+    (row,) = tenant.rows("select kind, status, outcome, exchange from attempts")
+    assert (row.kind, row.status, row.outcome) == ("create", 403, "retry")
+    assert row.exchange is not None
 
 
 def test_a_story_shows_no_person_to_a_log(tenant: Tenant) -> None:

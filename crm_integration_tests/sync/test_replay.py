@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,98 +11,25 @@ import pytest
 from sqlalchemy import text
 
 from crm_integration.errors import BadInput, NotFound
-from crm_integration.mapping.names import MappingName
-from crm_integration.mapping.pin_file import write_pin
-from crm_integration.quality.holds import open_hold
 from crm_integration.sandbox.faults import FaultRule
-from crm_integration.stores._contract import Window
-from crm_integration.sync.path import House, run_path
 from crm_integration.sync.replay import plan
 from crm_integration.sync.replay_plan import Plan, Request, days_between
-from crm_integration.sync.replay_run import Force, Replayed, approve_rewrite, run
-from crm_integration.sync.report import Selection
-from crm_integration_tests.house import MAPPINGS, Tenant
+from crm_integration.sync.replay_run import Force, Replayed, approve_rewrite
+from crm_integration_tests.house import Tenant
 from crm_integration_tests.served import CRM_TYPE, writes
-
-DAY = 86_400
-MARCH = days_between(date(2024, 3, 1), date(2024, 3, 31))
-APRIL = days_between(date(2024, 4, 1), date(2024, 4, 30))
-ALL = frozenset({"company", "customer", "product", "order", "refund", "cart", "activity"})
-CRM = frozenset(CRM_TYPE)
-
-
-@dataclass
-class Merchant:
-    """A tenant whose mapping files are its own, and its replays."""
-
-    tenant: Tenant
-    root: Path
-
-    @property
-    def house(self) -> House:
-        return House(self.tenant.house.engines, self.root)
-
-    def pin(self, version: int) -> None:
-        """Contacts are written by this version from now on."""
-        write_pin(self.root, self.tenant.name, "hubspot", "contact", version)
-
-    def everything(self) -> None:
-        """Extract, derive, judge, write: an ordinary run over both months."""
-        selection = Selection(frozenset({"customer", "product", "order", "refund"}), ALL, CRM)
-        spring = Window(MARCH.start, APRIL.end)
-        report = run_path(self.house, self.tenant.name, [spring], selection, run_id="first")
-        assert not report.problems, report.problems
-
-    def request(self, **more: Any) -> Request:
-        return replace(Request(self.tenant.name, MARCH), **more)
-
-    def plan(self, **more: Any) -> Plan:
-        return plan(self.house, self.request(**more), show=True)
-
-    def run(self, force: Force | None = None, **more: Any) -> Replayed:
-        asked = self.request(**more)
-        return run(self.house, asked, run_id="again", by="cli:bob", force=force)
-
-    def version(self, number: int) -> MappingName:
-        return MappingName.read(f"hubspot/contact@v{number}", self.root)
-
-    def held(self) -> dict[tuple[str, int], dict[str, str]]:
-        """All that the CRM holds: (object type, record id) -> properties."""
-        kinds = CRM - {"activity"} if not self.tenant.portal.records("refund") else CRM
-        return {
-            (kind, number): dict(properties)
-            for kind in kinds
-            for number, properties in self.tenant.portal.records(kind).items()
-        }
-
-    def ledger(self) -> list[Any]:
-        return self.tenant.rows("select * from ledger order by object_type, object_id")
+from crm_integration_tests.sync.merchant import Merchant
 
 
 @pytest.fixture
 def idle(tenant: Tenant, tmp_path: Path) -> Merchant:
-    """A merchant of whom nothing is known; contacts are written by version 1."""
-    shutil.copytree(MAPPINGS / "hubspot", tmp_path / "hubspot")
-    made = Merchant(tenant, tmp_path)
-    made.pin(1)
-    return made
+    """A merchant of whom nothing is known."""
+    return Merchant.idle(tenant, tmp_path)
 
 
 @pytest.fixture
 def merchant(idle: Merchant) -> Merchant:
     """Two months of a shop, written to the CRM."""
-    shop, order = idle.tenant.shop, 0
-    for number in range(4):
-        shop.now += 2 * DAY
-        ada = shop.account(f"ada{number}@example.com")
-        order = shop.order(ada, total="20.00")
-        shop.guest_order(f"gus{number}@example.com")
-    shop.refund(order, "5.00")
-    shop.now += 30 * DAY  # April
-    shop.order(shop.account("april@example.com"))
-    idle.everything()
-    idle.tenant.portal.calls.clear()
-    return idle
+    return idle.live()
 
 
 def _changed(
@@ -215,6 +140,20 @@ def test_what_sales_changed_in_the_meantime_is_shown_and_kept(merchant: Merchant
     assert (after["firstname"], after["ci_orders_count"]) == ("Countess", "1")
 
 
+def test_a_rule_that_changed_counts_for_what_was_written_before(merchant: Merchant) -> None:
+    """The names were to be the store's from now on; what sales had typed stayed until the next
+    time each customer changed, for years."""
+    _rename(merchant, "Bob")
+    merchant.add_to_file("overrides: {contact: {firstname: {rule: overwrite}}}")
+    made = merchant.plan()
+    assert made.by_field["contact"] == {"firstname": 8}
+    before = merchant.held()
+    done = merchant.run()
+    assert done.whole, done.problems
+    assert _changed(before, merchant.held()) == _planned(merchant, made)
+    assert merchant.run().calls == 0
+
+
 def test_one_object_type_can_be_replayed_alone(merchant: Merchant) -> None:
     """Contacts today, orders after the merchant has looked."""
     made = merchant.plan(object_types=("order",), mapping=merchant.version(2))
@@ -233,14 +172,30 @@ def test_through_another_version_than_the_pinned_one_is_only_planned(idle: Merch
 
 def test_what_a_replay_finds_held_is_planned_as_held_and_not_written(merchant: Merchant) -> None:
     """A replay is no way round a hold."""
-    with merchant.tenant.scope() as scope:
-        open_hold(scope, "contact", "by hand", "a person asked", "look", 1)
+    merchant.hold("contact")
     merchant.pin(2)
     made = merchant.plan()
     assert (made.total, made.counts["contact"]["held"]) == (0, 8)
     done = merchant.run()
     assert not done.whole
     assert writes(merchant.tenant.portal.calls) == 0
+
+
+def test_what_would_have_to_wait_for_a_person_is_planned_so(merchant: Merchant) -> None:
+    """Planned 8, written 3: the blast radius held the rest, and the plan had not said so."""
+    merchant.add_to_file(
+        "settings: {rewrites_a_day_records: 3, rewrites_a_day_percent: 1}",
+        "overrides: {contact: {firstname: {rule: overwrite}}}",
+    )
+    _rename(merchant, "Bob")
+    made = merchant.plan(object_types=("contact",))
+    assert (made.counts["contact"]["held"], made.total) == (8, 0)
+    assert len(made.waiting) == len(made.writes) == 8
+    done = merchant.run(object_types=("contact",))
+    assert not done.whole
+    assert done.updated == made.total
+    assert merchant.tenant.state("contact")[0][0] == "held"
+    assert merchant.tenant.portal.one("contact", email="gus1@example.com")["firstname"] == "Bob"
 
 
 def test_dead_letters_are_counted_and_left_alone(merchant: Merchant) -> None:

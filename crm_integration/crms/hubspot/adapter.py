@@ -178,10 +178,10 @@ class Adapter:
     def changed_since(
         self, object_type: str, since: datetime, fields: Sequence[str]
     ) -> Iterator[CrmRecord]:
-        """See the contract and `changes.Changes`; values are those of the index."""
+        """See the contract and `changes.Changes`; values and time are those of the index."""
         changes = Changes(self._client, self._type(object_type), self._asked(fields))
         for result in changes.since(since):
-            yield self._record(result, fields)
+            yield replace(self._record(result, fields), updated_at=changes.time_of(result))
 
     def close(self) -> None:
         """Close the connections."""

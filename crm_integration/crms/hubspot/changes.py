@@ -43,7 +43,7 @@ class Changes:
         start, told = _milliseconds(moment), set[tuple[str, int]]()
         while True:
             page = self._page([self._changed("GTE", start)], changed_at(self.hubspot_type))
-            times = [self._time(one) for one in page]
+            times = [_milliseconds(self.time_of(one)) for one in page]
             yield from (
                 one for one, at in zip(page, times, strict=True) if (str(one["id"]), at) not in told
             )
@@ -56,6 +56,11 @@ class Changes:
             else:
                 yield from self._of_one_moment(start)
                 start += 1
+
+    def time_of(self, result: _Result) -> datetime:
+        """Of the last change, as the index knows it, by which it sorts."""
+        said = object_of(result.get("properties")).get(changed_at(self.hubspot_type))
+        return datetime.fromisoformat(str(said))
 
     def _of_one_moment(self, moment: int) -> Iterator[_Result]:
         """More records than a page holds changed within one millisecond, such as by an import."""
@@ -82,11 +87,6 @@ class Changes:
         }
         path = f"crm/v3/objects/{self.hubspot_type}/search"
         return self.client.query(path, body, budget="search").results
-
-    def _time(self, result: _Result) -> int:
-        """As the index holds it, by which it sorts."""
-        said = object_of(result.get("properties")).get(changed_at(self.hubspot_type))
-        return _milliseconds(datetime.fromisoformat(str(said)))
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -26,6 +26,10 @@ from crm_integration.errors import Permanent, Transient
 _MODEL: Final = "ir.note"
 _ON: Final = "party.party,"
 
+_LOOK_AGAIN: Final = 86_400.0
+"""Seconds. A party on its way is waited for by the engine; one that is missing here waits for a
+person (two that match, a refused one), and a note must not be given up in the meantime."""
+
 
 class Notes(Kind):
     """`day` and `message` are the note's text, `party` what it hangs on."""
@@ -88,7 +92,8 @@ class Notes(Kind):
         """Raises Transient while its party is not there: a note hangs on something."""
         party = around.parties.get(text_of(write.fields, PARTY))
         if party is None:
-            raise Transient("the note's party is not in Tryton so far", code=NO_PARTY)
+            text = "the note's party is not in Tryton so far"
+            raise Transient(text, retry_after=_LOOK_AGAIN, code=NO_PARTY)
         lines = (text_of(write.fields, "day"), text_of(write.fields, "message"), marked(write.key))
         return {"message": "\n".join(lines), "resource": f"{_ON}{party}"}
 

@@ -44,6 +44,8 @@ ledger = tenant_table(
     Column("sending_digest", LargeBinary),
     Column("sending_mapping_id", Text),
     Column("sending_raw_id", BigInteger),
+    # What was sent before `sending` without an answer, until one shows what stands.
+    Column("unclear", ARRAY(LargeBinary), nullable=False, server_default=text("'{}'")),
     Column("claim_id", Uuid),
     Column("claim_expires_at", DateTime(timezone=True)),
     Column("written_digest", LargeBinary),

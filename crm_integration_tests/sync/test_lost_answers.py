@@ -1,0 +1,85 @@
+"""Answers that never came: what was sent then is ours, however often and in whatever form."""
+
+from __future__ import annotations
+
+import pytest
+
+from crm_integration.mapping.normalised import alike
+from crm_integration.sandbox.faults import FaultRule
+from crm_integration.sync import crm_run
+from crm_integration_tests.house import Tenant, account, at
+
+WRITES = r"/batch/(upsert|update)"
+
+
+@pytest.fixture(autouse=True)
+def one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that tries nothing twice, so that each lost answer is a run of its own."""
+    monkeypatch.setattr(crm_run, "ROUNDS", 1)
+
+
+def _said(tenant: Tenant, minutes: int, first_name: str, **more: object) -> None:
+    tenant.keep(account(1, at(minutes), "ada@example.com", first_name=first_name, **more))
+    tenant.derive()
+
+
+def test_two_lost_answers_in_a_row_leave_the_field_ours(tenant: Tenant) -> None:
+    """The first write stood, the second one never arrived: the ledger remembered only the second,
+    took the first one's name for a person's, and never wrote that field again."""
+    _said(tenant, 0, "Ada")
+    tenant.portal.follow(FaultRule("commit_then_drop", path=WRITES))
+    tenant.sync("contact")
+    _said(tenant, 1, "Adele")
+    tenant.portal.follow(FaultRule("cut", path=WRITES))
+    tenant.sync("contact")
+    tenant.portal.follow()
+    assert tenant.portal.one("contact")["firstname"] == "Ada"
+    tenant.hurry()
+    tenant.sync("contact")
+    assert tenant.portal.one("contact")["firstname"] == "Adele"
+    assert tenant.value("select max(cardinality(unclear)) from ledger") == 0
+
+
+def test_a_refused_call_between_them_forgets_nothing(tenant: Tenant) -> None:
+    """After the lost answer came a 429, which is surely nothing: it wiped out the memory of what
+    may stand, too."""
+    _said(tenant, 0, "Ada")
+    tenant.portal.follow(FaultRule("commit_then_drop", path=WRITES))
+    tenant.sync("contact")
+    _said(tenant, 1, "Adele")
+    tenant.portal.follow(FaultRule("status", status=429, retry_after=0, path=WRITES))
+    tenant.sync("contact")
+    tenant.portal.follow()
+    tenant.hurry()
+    tenant.sync("contact")
+    assert tenant.portal.one("contact")["firstname"] == "Adele"
+
+
+def test_a_value_that_the_crm_reshaped_is_still_ours(tenant: Tenant) -> None:
+    """The answer to a create was lost and the CRM had trimmed a name: it counted as a person's."""
+    _said(tenant, 0, "Ada  Augusta")
+    tenant.portal.follow(FaultRule("commit_then_drop", path=WRITES))
+    tenant.sync("contact")
+    record_id = next(iter(tenant.portal.records("contact")))
+    tenant.portal.edit("contact", record_id, firstname="Ada Augusta")
+    tenant.portal.follow()
+    _said(tenant, 1, "Adele")
+    tenant.hurry()
+    tenant.sync("contact")
+    assert tenant.portal.one("contact")["firstname"] == "Adele"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("+441134960123", "+44 113 496 0123", True),
+        ("12  Elm  Row ", "12 Elm Row", True),
+        ("Ada", "Ada", True),
+        ("Ada", "Adele", False),
+        ("", "", True),
+        ("-", "+", False),
+        (None, "Ada", False),
+    ],
+)
+def test_letters_and_digits_are_all_that_is_alike(one: str, other: str, expected: bool) -> None:
+    assert alike(one, other, "text") is expected

@@ -83,9 +83,11 @@ def _moves(paths: Collection[str], moving: frozenset[str]) -> bool:
 
 
 def _steps_back(rule: FieldRule, old: FieldValue, new: FieldValue) -> bool:
-    if rule.paths != (FURTHEST_STAGE,):
+    """In the CRM's own words for the stages; what only mirrors ours may go back, as with the
+    cancellation of somebody's only order."""
+    if rule.paths != (FURTHEST_STAGE,) or rule.transform != "enum_map":
         return False
-    names: dict[str, str] = rule.options.get("map", {})
-    order = [normalised(names.get(stage, stage), rule.kind) for stage in STAGES]
+    names: dict[str, str] = rule.options["map"]
+    order = [normalised(names.get(stage), rule.kind) for stage in STAGES]
     here, there = normalised(old, rule.kind), normalised(new, rule.kind)
     return here in order and there in order and order.index(there) < order.index(here)

@@ -6,13 +6,16 @@ import pytest
 from sqlalchemy import text
 
 from crm_integration.errors import BadInput, NotFound
+from crm_integration.mapping.compile import compile_mapping
+from crm_integration.mapping.load import load_mapping
+from crm_integration.mapping.model import FieldOverride
 from crm_integration.quality.holds import BLAST_RADIUS, open_holds
 from crm_integration.quality.release import release_by_person
-from crm_integration.sync.crm_run import CrmRun
+from crm_integration.sync.crm_run import CrmRun, sync_crm
 from crm_integration.sync.held_differences import approve, differences
 from crm_integration.sync.restraint import WAITS, Limit
 from crm_integration_tests import shop_life
-from crm_integration_tests.house import Tenant, account, at, order
+from crm_integration_tests.house import MAPPINGS, VERSION, Tenant, account, at, order
 
 FEW = Limit(records=3, share=0.10)
 HELD = ("held", WAITS)
@@ -184,52 +187,56 @@ def test_rewrites_are_not_released_unseen(tenant: Tenant) -> None:
     assert _holds(tenant) == {"order": [BLAST_RADIUS]}
 
 
-def test_a_step_back_of_the_furthest_stage_waits_alone(tenant: Tenant) -> None:
+def _sync_overwriting_stages(tenant: Tenant) -> CrmRun:
+    """With a tenant file that lets the store overwrite the CRM's own stage."""
+    change = FieldOverride({"rule": "overwrite"}, "tenants/t.yaml", 1)
+    contact = compile_mapping(
+        load_mapping(MAPPINGS, "hubspot", "contact", 2), {"lifecyclestage": change}
+    )
+    engines = tenant.house.engines
+    return sync_crm(engines, tenant.name, {"contact": contact}, VERSION, ("contact",), run_id="r")
+
+
+def _stage(tenant: Tenant, stage: str) -> None:
+    """As if orders had come or been cancelled."""
+    with tenant.scope() as scope:
+        scope.connection.execute(
+            text("update customers set lifecycle_stage = :stage, needs_projection = true"),
+            {"stage": stage},
+        )
+
+
+def test_a_step_back_of_the_crms_own_stage_waits_also_alone(tenant: Tenant) -> None:
     """An order that vanished from the shop made a lead of a customer; sales had called them so."""
     tenant.keep(account(1, at(0), "ada@example.com"), account(2, at(0), "bob@example.com"))
     tenant.derive()
-    tenant.sync()
-    with tenant.scope() as scope:
-        scope.connection.execute(
-            text("update customers set lifecycle_stage = 'repeat', needs_projection = true")
-        )
-    tenant.sync()
-    with tenant.scope() as scope:
-        scope.connection.execute(
-            text("update customers set lifecycle_stage = 'lead', needs_projection = true")
-        )
-    assert tenant.sync().withheld == {"contact": 2}
+    _stage(tenant, "customer")
+    _sync_overwriting_stages(tenant)
+    _stage(tenant, "lead")
+    assert _sync_overwriting_stages(tenant).withheld == {"contact": 2}
     with tenant.scope() as scope:
         shown = differences(scope, "contact")
-    assert all(one.steps_back for one in shown.examples)
-    stages = {one["ci_lifecycle_stage"] for one in tenant.portal.records("contact").values()}
-    assert stages == {"repeat"}
+    assert [one.steps_back for one in shown.examples] == [True, True]
+    contacts = tenant.portal.records("contact").values()
+    assert {one["lifecyclestage"] for one in contacts} == {"customer"}
 
 
 def test_an_opt_out_does_not_wait_for_an_approval(tenant: Tenant) -> None:
     """The newsletter went on for as long as nobody looked at the hold."""
-    if tenant.store.platform == "woocommerce":
-        tenant.add_store("shopify", "second")
-    shop = tenant.stores["second"].shop
+    shop = tenant.add_store("shopify", "second")
     ada = shop.account("ada@example.com")
     shop_life.says(shop, ada, "subscribed")
     tenant.run_once()
-    with tenant.scope() as scope:
-        scope.connection.execute(
-            text("update customers set lifecycle_stage = 'repeat', needs_projection = true")
-        )
-    tenant.sync()
+    _stage(tenant, "customer")
+    _sync_overwriting_stages(tenant)
     shop_life.says(shop, ada, "unsubscribed")
     tenant.extract(connection_id="second")
     tenant.derive()
-    with tenant.scope() as scope:
-        scope.connection.execute(
-            text("update customers set lifecycle_stage = 'lead', needs_projection = true")
-        )
-    assert tenant.sync().withheld == {"contact": 1}
+    _stage(tenant, "lead")
+    assert _sync_overwriting_stages(tenant).withheld == {"contact": 1}
     contact = tenant.portal.one("contact", email="ada@example.com")
     assert contact["ci_email_consent"] == "unsubscribed"
-    assert contact["ci_lifecycle_stage"] == "repeat"
+    assert contact["lifecyclestage"] == "customer"
 
 
 def test_where_nothing_waits_nothing_can_be_approved(tenant: Tenant) -> None:

@@ -18,7 +18,7 @@ from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import GONE, IS_GONE, raw_records
 from crm_integration.tenancy.scope import TenantScope
 
-CHUNK_BYTES = 32 * 1024 * 1024
+CHUNK_BYTES = 8 * 1024 * 1024
 """Payloads opened at a time: 500 small orders are 2 MB, of 10,000 lines each they are gigabytes."""
 
 _DIRECT = 3

@@ -31,7 +31,7 @@ from crm_integration.sync.writing import Written, write
 from crm_integration.tenancy.connections import StoredConnection
 from crm_integration.tenancy.scope import Tenancy, TenantScope
 
-CHUNK = 500
+CHUNK = 250
 """Objects a transaction: large enough for set-based SQL, small enough for flat memory."""
 
 

@@ -19,7 +19,7 @@ from crm_integration.storage.tables.intake import GONE, IS_GONE, raw_records
 from crm_integration.tenancy.scope import TenantScope
 
 CHUNK_BYTES = 8 * 1024 * 1024
-"""Payloads opened at a time: 500 small orders are 2 MB, of 10,000 lines each they are gigabytes."""
+"""Payloads opened at a time: 250 small orders are 1 MB, of 10,000 lines each they are gigabytes."""
 
 _DIRECT = 3
 """Observation.direct of raw_records.py."""

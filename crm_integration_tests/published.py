@@ -16,7 +16,10 @@ from typing import Any
 import orjson
 import pytest
 
-_PLACES = (os.environ.get("CRM_INTEGRATION_TEST_PUBLISHED", ""), Path(__file__).parents[1] / ".venv")
+_PLACES = (
+    os.environ.get("CRM_INTEGRATION_TEST_PUBLISHED", ""),
+    Path(__file__).parents[1] / ".venv",
+)
 
 
 def packed(package: str) -> Path:

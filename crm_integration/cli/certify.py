@@ -8,6 +8,7 @@ database, shops and CRMs are made for it and end with it.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,8 @@ def certify(
     form = scenario.small if small or broken else scenario.full
     chosen = report.SEED if seed is None else seed
     console = Console(stderr=True)
+    # Whoever ends it ends its database and its drivers, too: some of them may be frozen.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with console.status("starting") as status:
         told: Callable[[str], None] = status.update
         found = report.issue(chosen, form(events), told, broken=broken, compared=not broken)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import abc
 from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
 from typing import Any, Literal
 from uuid import UUID
 
@@ -155,6 +157,13 @@ class CompiledMapping:
     associations: abc.Callable[[View], tuple[tuple[str, UUID], ...]]
     match: CompiledMatch | None = None
     overridden: tuple[str, ...] = ()
+
+    @cached_property
+    def rules_digest(self) -> str:
+        """Of the mapping file and of what the tenant overrides in it: either change is another
+        wish, and only who works by the same rules may send it."""
+        rules = repr(sorted(self.fields.items())).encode()
+        return sha256(self.digest.encode() + rules).hexdigest()
 
     @property
     def opt_outs(self) -> tuple[str, ...]:

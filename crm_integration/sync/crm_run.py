@@ -224,7 +224,7 @@ class CrmSession:
                     ledger.c.tenant_id == self.tenant,
                     ledger.c.connection_id == self.connection.connection_id,
                     ledger.c.object_type == object_type,
-                    due(self.rules_version),
+                    due(self.rules_version, mapped_by=self.mappings[object_type].rules_digest),
                     within(self._only(object_type)),
                 )
             )

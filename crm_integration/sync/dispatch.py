@@ -76,7 +76,8 @@ def _claim_in_time(sender: Sender) -> Batch | None:
 def _claim(sender: Sender) -> Batch | None:
     with sender.tenancy.scope(sender.tenant) as scope:
         place = (scope, sender.connection_id, sender.object_type)
-        rows = claim(*place, sender.rules_version, BATCH, among=sender.among)
+        rules = sender.mapping.rules_digest
+        rows = claim(*place, sender.rules_version, BATCH, among=sender.among, mapped_by=rules)
         if not rows:
             return None
         ids = [one.object_id for one in rows]

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Select,
     Table,
     Uuid,
+    all_,
     and_,
     case,
     func,
@@ -107,14 +108,19 @@ def row_name(connection_id: str, object_type: str, object_id: UUID) -> str:
     return f"{connection_id}/{object_type}/{object_id}"
 
 
-def due(rules_version: str, *, within: float = 0.0) -> ColumnElement[bool]:
+def due(
+    rules_version: str, *, within: float = 0.0, mapped_by: str | None = None
+) -> ColumnElement[bool]:
     """Rows that may be claimed now (or `within` seconds): they passed the rules that count now,
-    their time has come, and no hold is open."""
+    their time has come, and no hold is open. With `mapped_by` only what these mapping rules made
+    (`CompiledMapping.rules_digest`).
+    """
     soon = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, within)
     return and_(
         ledger.c.state.in_((State.pending, State.retry)),
         ledger.c.next_try_at <= soon,
         ledger.c.rules_version == rules_version,
+        true() if mapped_by is None else ledger.c.mapping_digest == mapped_by,
         none_open(ledger.c.tenant_id, ledger.c.object_type),
     )
 
@@ -134,16 +140,20 @@ def claim(
     limit: int,
     *,
     among: Sequence[UUID] | None = None,
+    mapped_by: str | None = None,
 ) -> list[Claimed]:
     """Take up to `limit` due rows for sending; others skip them until the claim expires.
 
-    With `among` only rows of those objects.
+    With `among` only rows of those objects. With `mapped_by` only what was made by the mapping
+    that decides field by field: who still works by an older version would find nothing to write of
+    the newer one's fields, and call them written.
     """
+    is_due = due(rules_version, mapped_by=mapped_by)
     check(State.retry, State.pending)
     check(State.pending, State.in_flight)
     wanted: Select[Any, Any] = (
         select(ledger.c.object_id, ledger.c.sending.label("before"))
-        .where(*_rows(scope, connection_id, object_type), due(rules_version), within(among))
+        .where(*_rows(scope, connection_id, object_type), is_due, within(among))
         .order_by(ledger.c.next_try_at, ledger.c.object_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -161,12 +171,13 @@ def claim(
             sending_digest=ledger.c.desired_digest,
             sending_mapping_id=ledger.c.mapping_id,
             sending_raw_id=ledger.c.raw_id,
-            # Two lost answers in a row: the first one's values would pass for a person's.
+            # A try whose answer was lost is remembered until one succeeds, whatever the tries in
+            # between come to: else its values would pass for a person's.
             unclear=case(
                 (
                     and_(
                         ledger.c.sending.is_not(None),
-                        ledger.c.sending_digest != ledger.c.desired_digest,
+                        ledger.c.sending != all_(ledger.c.unclear),
                     ),
                     func.array_append(ledger.c.unclear, ledger.c.sending),
                 ),

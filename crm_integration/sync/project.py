@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from uuid import UUID
 
 from sqlalchemy import Uuid, cast, or_, select, update
@@ -49,12 +48,6 @@ class Projected:
     refused: dict[str, int] = field(default_factory=lambda: dict[str, int]())
 
 
-def mapping_digest(mapping: CompiledMapping) -> str:
-    """Of the mapping file and of what the tenant overrides in it: either change is a new wish."""
-    rules = repr(sorted(mapping.fields.items())).encode()
-    return sha256(mapping.digest.encode() + rules).hexdigest()
-
-
 def project(
     tenancy: Tenancy,
     tenant: str,
@@ -71,7 +64,7 @@ def project(
     """
     done = Projected()
     for object_type, mapping in mappings.items():
-        digest = mapping_digest(mapping)
+        digest = mapping.rules_digest
         origin = Origin(connection_id, object_type, mapping.mapping_id, digest, run_id)
         ids = None if among is None else among.get(object_type, ())
         with tenancy.scope(tenant) as scope:

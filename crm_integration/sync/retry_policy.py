@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 
-VERSION = 1
+VERSION = 2
 """Stands on every attempt, so that a change of policy can be told from a change of behaviour."""
 
 FIRST_SECONDS = 5.0
 LONGEST_SECONDS = 3_600.0
-MAX_TRIES = 12
-"""5 s doubled to at most an hour: 12 tries reach over about three hours of outage."""
+MAX_TRIES = 80
+"""5 s doubled to at most an hour: 80 tries reach over some two to three days of outage, so that a
+CRM that was down for a weekend asks nobody to redrive what it missed."""
 
 
 def delay(tries: int, retry_after: float | None) -> float | None:

@@ -38,7 +38,8 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 
 LONGEST_CALL = 30.0
 """Seconds from a request to the end of its answer where a claim waits for it (a CRM). With the last
-silence (30 s) and connecting (10 s) it is over before a claim made 50 s before it (ledger: 120 s)."""
+silence (30 s) and connecting (10 s) it is over before a claim made 50 s before it (ledger: 120
+s)."""
 
 LONGEST_ANSWER = 300.0
 """Seconds that an answer may take which nobody's claim waits for: a large page of a slow shop."""

@@ -22,6 +22,9 @@ from typing import Any
 from crm_integration_tests.certificate.driver import Errand, Kind, Plan, drive
 
 _CONTEXT = multiprocessing.get_context("forkserver")
+Post = tuple[Kind, int]
+POSTS: tuple[Post, ...] = (("range", 1), ("live", 1), ("range", 2), ("live", 2))
+"""Two of each: a second range run overlaps the first, and a lane may be drained by two."""
 PRELOADED = "crm_integration_tests.certificate.preloaded"
 
 
@@ -74,30 +77,30 @@ class Hand:
 
 @dataclass
 class Crew:
-    """Two drivers: one lists, one drains. A dead one is followed by another."""
+    """The drivers: some list, some drain. A dead one is followed by another."""
 
     errand: Errand
-    hands: dict[Kind, Hand] = field(default_factory=dict[Kind, Hand])
+    hands: dict[Post, Hand] = field(default_factory=dict[Post, Hand])
     problems: Counter[str] = field(default_factory=Counter[str])
     _started: int = 0
 
-    def put(self, kind: Kind, plan: Plan | None = None) -> Hand:
-        """Start a driver of this kind, in the place of the one that was."""
-        self.end(kind)
+    def put(self, post: Post, plan: Plan | None = None) -> Hand:
+        """Start a driver at this post, in the place of the one that was."""
+        self.end(post)
         self._started += 1
         plan = plan or Plan()
-        errand = replace(self.errand, kind=kind, plan=plan, number=self._started)
+        errand = replace(self.errand, kind=post[0], plan=plan, number=self._started)
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=drive, args=(errand, theirs), daemon=True)
         process.start()
         theirs.close()
-        self.hands[kind] = Hand(errand, process, ours, plan)
-        return self.hands[kind]
+        self.hands[post] = Hand(errand, process, ours, plan)
+        return self.hands[post]
 
     def begin(self, patience: float = 180.0) -> None:
-        """Start both, and wait until they are at work. Raises TimeoutError."""
+        """Start all, and wait until they are at work. Raises TimeoutError."""
         until = time.monotonic() + patience
-        hands = [self.put("range"), self.put("live")]
+        hands = [self.put(post) for post in POSTS]
         while not all(hand.ready for hand in hands):
             if time.monotonic() > until:
                 raise TimeoutError("the drivers did not start: look at what they wrote to stderr")
@@ -125,9 +128,9 @@ class Crew:
         """Let a frozen driver go on."""
         _signal(hand.process, signal.SIGCONT)
 
-    def end(self, kind: Kind) -> None:
-        """End a driver of this kind for good, as a crash would."""
-        hand = self.hands.pop(kind, None)
+    def end(self, post: Post) -> None:
+        """End the driver at this post for good, as a crash would."""
+        hand = self.hands.pop(post, None)
         if hand is None:
             return
         for told in hand.listen():
@@ -138,8 +141,8 @@ class Crew:
 
     def close(self) -> None:
         """End all."""
-        for kind in list(self.hands):
-            self.end(kind)
+        for post in list(self.hands):
+            self.end(post)
 
 
 def _signal(process: ForkServerProcess, number: int) -> None:

@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crm_integration.errors import CrmIntegrationError
 from crm_integration_tests.certificate import misfortunes
-from crm_integration_tests.certificate.crew import Crew, Hand
-from crm_integration_tests.certificate.driver import LINGER, Kind, Plan
+from crm_integration_tests.certificate.crew import POSTS, Crew, Hand, Post
+from crm_integration_tests.certificate.driver import LINGER, Plan
 from crm_integration_tests.certificate.mappings import write_tenant
 from crm_integration_tests.certificate.overtaking import Overtaking
 from crm_integration_tests.certificate.posting import PostOffice
@@ -30,6 +30,10 @@ FROZEN = CLAIM + 0.4
 _PATIENCE = 8.0
 """Seconds a driver has to come to the step that was planned for it."""
 _FEED_PAUSE = 0.4
+_MORE, _MORE_PAUSE = 6, 1.0
+"""Events after all were fed, and seconds between them."""
+_MOST_WAITING = 3
+"""Faults of a kind that wait for their call."""
 Told = Callable[[str], None]
 
 
@@ -49,6 +53,7 @@ class Director:
     fed: int = 0
     _next: dict[str, float] = field(default_factory=dict[str, float])
     _older: dict[str, str] = field(default_factory=dict[str, str])
+    _planned: Counter[str] = field(default_factory=Counter[str])
     _wire_turn: int = 0
 
     def storm(self) -> None:
@@ -59,8 +64,8 @@ class Director:
         while time.monotonic() < until and not self._over():
             self.crew.listen()
             self._feed()
-            for kind in ("range", "live"):
-                self._play(kind)
+            for post in POSTS:
+                self._play(post)
             self._every("wire", self.scenario.wire_pause, self._trouble)
             self._every("restart", self.scenario.restart_pause, self._restart)
             self._every("mapping", self.scenario.mapping_pause, self._remap)
@@ -71,16 +76,28 @@ class Director:
     # What happens in the world
 
     def _progress(self) -> float:
-        done = sum(self.kills.values()) + self.counts["frozen"] + self.counts["newer_in_flight"]
-        return min(1.0, (done + 3) / self.scenario.fates) if self.scenario.fates else 1.0
+        """How much of what is planned has been met: the world moves on with it."""
+        scenario = self.scenario
+        planned = scenario.fates + sum(scenario.wire.values())
+        if not planned:
+            return 1.0
+        acted = self._acted()
+        wire = sum(min(acted[kind], number) for kind, number in scenario.wire.items())
+        met = sum(self.kills.values()) + self.counts["frozen"] + self.counts["newer_in_flight"]
+        return min(1.0, (met + wire + 6) / planned)
 
     def _feed(self) -> None:
         portion = -(-self.scenario.events // self.scenario.portions)
-        wanted = int(self.scenario.events * self._progress())
-        count = min(wanted - self.fed, portion)
-        if count <= 0 or time.monotonic() < self._next.get("feed", 0):
+        if time.monotonic() < self._next.get("feed", 0):
             return
         self._next["feed"] = time.monotonic() + _FEED_PAUSE
+        wanted = int(self.scenario.events * self._progress())
+        count = min(wanted - self.fed, portion)
+        if self.fed >= self.scenario.events:  # a fault that still waits needs something to hit
+            count = _MORE
+            self._next["feed"] = time.monotonic() + _MORE_PAUSE
+        if count <= 0:
+            return
         self.fed += count
         self.office.deliver(self.stand.town.ask("/advance", {"events": count}))
         self.told(f"{self.fed} events, {sum(self.kills.values())} kills")
@@ -95,8 +112,8 @@ class Director:
             and counts["frozen"] >= scenario.freezes
             and counts["newer_in_flight"] >= scenario.lingers
             and counts["database_restart"] >= scenario.restarts
-            and self._wire_done()
             and self.fed >= scenario.events
+            and self._wire_done()
         )
 
     def _wire_done(self) -> bool:
@@ -113,35 +130,35 @@ class Director:
 
     # Fates of drivers
 
-    def _play(self, kind: Kind) -> None:
-        hand = self.crew.hands[kind]
-        if not self.crew_alive(kind):
+    def _play(self, post: Post) -> None:
+        hand = self.crew.hands[post]
+        if not hand.process.is_alive():
             self.crew.listen()
             if hand.plan.fate == "kill" and hand.met:
                 self.kills[hand.plan.step] += 1
             else:
                 self.counts["driver_died"] += 1
-            self.crew.put(kind, self._fate(kind))
+            self.crew.put(post, self._fate(post))
         elif hand.free:
-            hand.tell(self._fate(kind))
+            plan = self._fate(post)
+            if plan.fate is not None:  # a driver that is told nothings all the time reads none
+                hand.tell(plan)
         elif hand.met:
             self._meet(hand)
         elif time.monotonic() - hand.planned_at > _PATIENCE:
-            hand.tell(self._fate(kind))
+            hand.tell(self._fate(post))
 
-    def crew_alive(self, kind: Kind) -> bool:
-        return self.crew.hands[kind].process.is_alive()
-
-    def _fate(self, kind: Kind) -> Plan:
+    def _fate(self, post: Post) -> Plan:
         """What is most behind; nothing when all has been met."""
         scenario, counts = self.scenario, self.counts
-        other = self.crew.hands["live" if kind == "range" else "range"].plan
+        others = [hand.plan for other, hand in self.crew.hands.items() if other != post]
+        planned = {plan.step for plan in others if plan.fate == "kill"}
         steps = [
             step
             for step, number in scenario.kills.items()
             if self.kills[step] < number
-            and (kind == "range" or step not in ONLY_RANGE)
-            and (other.fate, other.step) != ("kill", step)
+            and (post[0] == "range" or step not in ONLY_RANGE)
+            and step not in planned
         ]
         left: list[tuple[float, Plan]] = []
         if steps:
@@ -190,22 +207,29 @@ class Director:
             do()
 
     def _trouble(self) -> None:
-        """New misfortunes of the kinds that are behind; no more than one of a kind waits."""
+        """New misfortunes of the kinds that are behind; few of a kind wait for their call."""
         acted = self._acted()
         tenants = self.stand.tenants
         self._wire_turn += 1
         rules: dict[str, list[dict[str, object]]] = {}
-        kinds = [kind for kind, number in self.scenario.wire.items() if acted[kind] < number]
+        kinds = [
+            kind
+            for kind, number in self.scenario.wire.items()
+            if acted[kind] < number and self._planned[kind] - acted[kind] < _MOST_WAITING
+        ]
         for place, kind in enumerate(kinds):
             tenant = tenants[(self._wire_turn + place) % len(tenants)]
             rule = misfortunes.crm_rules(self.rng)[kind]
             rules.setdefault(f"{tenant}-crm", []).extend(misfortunes.as_json([(kind, rule)]))
+            self._planned[kind] += 1
         shops = misfortunes.shop_rules(self.rng)
         kind = self.rng.choice(list(shops))
         if kind in kinds:
             tenant = tenants[self._wire_turn % len(tenants)]
             rules[tenant] = misfortunes.as_json([(kind, shops[kind])])
+            self._planned[kind] += 1
         self.stand.town.ask("/calm", {"name": "token_401"})
+        self._planned["token_401"] = acted["token_401"]
         self.stand.town.ask("/expect", rules)
 
     def _restart(self) -> None:

@@ -27,7 +27,7 @@ from crm_integration_tests.certificate.stand import house
 
 Kind = Literal["range", "live"]
 Fate = Literal["kill", "freeze", "linger"]
-LINGER = 1.2
+LINGER = 0.9
 """Seconds a process stays at a step, for somebody else to overtake it."""
 
 

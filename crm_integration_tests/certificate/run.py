@@ -25,7 +25,7 @@ from crm_integration.storage.roles import SUPERUSER
 from crm_integration.sync.held_differences import approve, differences
 from crm_integration.sync.restraint import waiting_for_approval
 from crm_integration_tests.certificate import timescale
-from crm_integration_tests.certificate.crew import Crew
+from crm_integration_tests.certificate.crew import POSTS, Crew
 from crm_integration_tests.certificate.director import Director
 from crm_integration_tests.certificate.driver import Errand
 from crm_integration_tests.certificate.overtaking import Overtaking
@@ -85,10 +85,9 @@ def _calm(made: Stand, crew: Crew, office: PostOffice, everywhere: Engine, told:
     told("calm: until nothing is due")
     office.flush()
     office.put(made.town.ask("/advance", {"finale": True}))
-    for kind in ("range", "live"):
-        crew.end(kind)
+    crew.close()
     crew.errand = _of_tomorrow(crew.errand)
-    hands = [crew.put(kind) for kind in ("range", "live")]
+    hands = [crew.put(post) for post in POSTS[:2]]
     until = time.monotonic() + LONGEST_CALM
     looked = time.monotonic()
     while time.monotonic() < until:

@@ -261,7 +261,8 @@ def test_an_account_that_refuses_us_costs_no_record(tries: int) -> None:
 def test_a_record_that_is_said_to_exist_and_is_not_found_is_not_looked_for_for_ever() -> None:
     """A hidden record answered "exists already" in an endless loop of create and look."""
     conflict = Conflict("there", existing_id="7")
-    found = [outcomes.failed(_row(tries), conflict) for tries in range(1, 13)]
+    tries = range(1, retry_policy.MAX_TRIES + 1)
+    found = [outcomes.failed(_row(number), conflict) for number in tries]
     assert found[0].state is State.pending
     assert {one.state for one in found[outcomes.LOOKS - 1 : -1]} == {State.retry}
     assert found[-1].state is State.dead

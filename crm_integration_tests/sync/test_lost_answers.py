@@ -55,6 +55,25 @@ def test_a_refused_call_between_them_forgets_nothing(tenant: Tenant) -> None:
     assert tenant.portal.one("contact")["firstname"] == "Adele"
 
 
+def test_tries_of_the_same_version_that_never_left_forget_nothing(tenant: Tenant) -> None:
+    """The create stood and its answer was lost; the same version then only met refusals, which
+    wiped out the memory of the create: its name passed for a person's when the next one came."""
+    _said(tenant, 0, "Ada")
+    tenant.portal.follow(FaultRule("commit_then_drop", path=WRITES))
+    tenant.sync("contact")
+    tenant.portal.follow(
+        FaultRule("status", status=429, retry_after=0, count=0, path="/batch/read")
+    )
+    for _ in range(2):
+        tenant.hurry()
+        tenant.sync("contact")
+    _said(tenant, 1, "Adele")
+    tenant.portal.follow()
+    tenant.hurry()
+    tenant.sync("contact")
+    assert tenant.portal.one("contact")["firstname"] == "Adele"
+
+
 def test_a_value_that_the_crm_reshaped_is_still_ours(tenant: Tenant) -> None:
     """The answer to a create was lost and the CRM had trimmed a name: it counted as a person's."""
     _said(tenant, 0, "Ada  Augusta")

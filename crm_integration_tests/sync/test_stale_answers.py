@@ -10,13 +10,18 @@ from sqlalchemy import text
 
 from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import Transient
+from crm_integration.mapping.compile import compile_mapping
+from crm_integration.mapping.load import load_mapping
 from crm_integration.quality.holds import open_hold
 from crm_integration.sandbox.faults import FaultRule
+from crm_integration.sync import crm_run
 from crm_integration.sync import dispatch as dispatching
 from crm_integration.sync.adoption import seek
+from crm_integration.sync.crm_run import sync_crm
 from crm_integration.sync.ledger import Claimed
+from crm_integration.sync.project import Projected, project
 from crm_integration.transport.budget import BudgetGate
-from crm_integration_tests.house import Tenant, account, at
+from crm_integration_tests.house import MAPPINGS, VERSION, Tenant, account, at
 from crm_integration_tests.sync.rows import claimed, wished
 
 
@@ -208,3 +213,24 @@ def test_an_answer_lost_twice_leaves_a_persons_edit_alone(tenant: Tenant) -> Non
     tenant.sync("contact")
     contact = tenant.portal.one("contact")
     assert (contact["firstname"], contact["lastname"]) == ("Lady Ada", "King")
+
+
+def test_who_works_by_an_older_mapping_sends_nothing_that_a_newer_one_made(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that had begun before the merchant was moved to version 2 claimed what version 2
+    wanted, found none of its own fields to write, and called the new ones written."""
+    older = {"contact": compile_mapping(load_mapping(MAPPINGS, "hubspot", "contact", 1), {})}
+    newer = {"contact": compile_mapping(load_mapping(MAPPINGS, "hubspot", "contact", 2), {})}
+    place = (tenant.house.engines, tenant.name)
+    tenant.keep(account(1, at(0), "ada@example.com"))
+    tenant.derive()
+    sync_crm(*place, older, VERSION, ("contact",), run_id="old")
+    wanted = (tenant.house.tenancy, tenant.name, "crm", newer, VERSION)
+    project(*wanted, run_id="new")
+    with monkeypatch.context() as late:
+        late.setattr(crm_run, "project", lambda *given, **more: Projected())
+        sync_crm(*place, older, VERSION, ("contact",), run_id="late")
+    assert tenant.portal.one("contact").get("ci_lifecycle_reason") is None
+    sync_crm(*place, newer, VERSION, ("contact",), run_id="new")
+    assert tenant.portal.one("contact")["ci_lifecycle_reason"] == "no order so far"

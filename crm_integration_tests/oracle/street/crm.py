@@ -1,6 +1,7 @@
 """Reads a HubSpot-shaped CRM over HTTP: records with all their properties, and who belongs to whom.
 
-Prevents a check of what a sync meant to write: nothing here looks at our tables or imports our code.
+Prevents a check of what a sync meant to write: nothing here looks at our tables or imports our
+code.
 """
 
 from __future__ import annotations

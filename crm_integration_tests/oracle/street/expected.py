@@ -7,13 +7,16 @@ is no difference; a field that is missing where a value is due is one.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
-Kind = Literal["text", "number", "time", "phone", "contains"]
+Kind = Literal["text", "number", "time", "lately", "phone", "contains"]
+LATELY = 3_600.0
+"""Seconds; no run of a seeded world takes longer."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,20 @@ def moment(*epochs: float | None) -> Value:
     return Value(epochs, "time")
 
 
+def none_or_lately() -> Value:
+    """No time, or one within this run."""
+    return Value((None, LATELY), "lately")
+
+
 def phone(value: str) -> Value:
-    """A British number as typed; the CRM shows it with +44."""
+    """A British number as typed. A CRM shows it with +44, or as typed where no network could ring
+    it, as most numbers that are kept for drama."""
+    return Value((_international(value) or None,), "phone")
+
+
+def _international(value: str) -> str:
     digits = re.sub(r"\D", "", value)
-    return Value((("44" + digits[1:]) if digits.startswith("0") else digits or None,), "phone")
+    return "44" + digits[1:] if digits.startswith("0") else digits
 
 
 def contains(part: str) -> Value:
@@ -68,8 +81,11 @@ def _same(kind: Kind, wanted: Any, held: str | None) -> bool:
         return _decimal(held) == Decimal(wanted)
     if kind == "time":
         return _epoch(held) == float(wanted)
+    if kind == "lately":
+        at = _epoch(held)
+        return at is not None and 0 <= time.time() - at < wanted
     if kind == "phone":
-        return re.sub(r"\D", "", held) == wanted
+        return _international(held) == wanted
     if kind == "contains":
         return " ".join(str(wanted).split()) in " ".join(held.split())
     return " ".join(str(wanted).split()) == " ".join(held.split())

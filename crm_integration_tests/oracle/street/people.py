@@ -16,6 +16,7 @@ from crm_integration_tests.oracle.street.expected import (
     Expected,
     Value,
     moment,
+    none_or_lately,
     number,
     phone,
     text,
@@ -26,9 +27,10 @@ Json = dict[str, Any]
 _RANK = {"registered": 0, "guest": 1, "lead": 2}
 _NO_PHONE = "west"
 """The tenant whose file says that the CRM owns phones."""
-FILL_EMPTY = frozenset(
-    "email firstname lastname phone company address city zip country jobtitle".split()
-)
+FILL_EMPTY = frozenset((
+    *("email", "firstname", "lastname", "phone", "company"),
+    *("address", "city", "zip", "country", "jobtitle"),
+))  # fmt: skip
 _STAGES = ("lead", "opportunity", "customer")
 
 
@@ -190,8 +192,9 @@ def _consent(tenant: Json, who: Somebody, opted_out: bool) -> dict[str, Value]:
     if opted_out and said["state"] == "subscribed":
         return {
             "ci_email_consent": text("unsubscribed"),
-            "ci_email_consent_at": moment(None),
-            "ci_email_consent_basis": text("crm"),
+            # Read with the record right before a write, or as a change of the CRM's own.
+            "ci_email_consent_at": none_or_lately(),
+            "ci_email_consent_basis": text("crm", "crm: hs_email_optout"),
         }
     return {"ci_email_consent": text(said["state"]), "ci_email_consent_at": moment(said["at"])}
 

@@ -341,9 +341,7 @@ def _object(store: StoreConnector, dropped: Dropped) -> SourceObject | Named | N
         # A deletion is a suspicion until it was read. And without a version an object would pass
         # for the newest one, whatever it is.
         return delivery.object_type, delivery.source_id
-    return SourceObject(
-        delivery.object_type, delivery.source_id, delivery.source_time, body
-    )
+    return SourceObject(delivery.object_type, delivery.source_id, delivery.source_time, body)
 
 
 def _without_coding(dropped: Dropped) -> bytes:

@@ -41,7 +41,7 @@ def is_usable(signing: WebhookSigning, secret: str) -> bool:
 
 
 def _key(signing: WebhookSigning, secret: str) -> bytes:
-    if signing.secret_form == "text":
+    if signing.key_form == "text":
         return secret.encode("utf-8", "surrogatepass")
     try:
         return base64.b64decode(secret.removeprefix("whsec_"), validate=True)

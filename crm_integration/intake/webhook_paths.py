@@ -119,12 +119,12 @@ def add_secret(
     Raises NotFound, and BadInput for a secret that cannot serve.
     """
     _, signing = _signing_of(scope, connection_id)
-    if signing.secret == "none":
+    if signing.chosen_by == "nobody":
         raise BadInput("this platform signs nothing: its path is the secret; make a new path")
     if len(secret) < SHORTEST_SECRET or not is_usable(signing, secret):
         raise BadInput(
             f"this is no webhook secret: it needs {SHORTEST_SECRET} characters or more"
-            + (", in base64" if signing.secret_form == "base64" else "")
+            + (", in base64" if signing.key_form == "base64" else "")
         )
     secret_id = uuid4()
     _end(scope, webhook_secrets, connection_id, overlap)
@@ -182,9 +182,7 @@ def _valid(scope: TenantScope, table: Table, connection_id: str) -> tuple[Validi
     in_time: ColumnElement[bool] = table.c.valid_until > func.clock_timestamp()
     rows = scope.connection.execute(
         select(table.c.made_at, table.c.valid_until)
-        .where(
-            table.c.connection_id == connection_id, or_(table.c.valid_until.is_(None), in_time)
-        )
+        .where(table.c.connection_id == connection_id, or_(table.c.valid_until.is_(None), in_time))
         .order_by(table.c.made_at.desc())
     )
     return tuple(Validity(row.made_at, row.valid_until) for row in rows)

@@ -44,9 +44,7 @@ OPS_READS = {
     "released_at, released_by",
 }
 
-ONE_PATH = (
-    "digest = (select decode(nullif(current_setting('app.webhook_path', true), ''), 'hex'))"
-)
+ONE_PATH = "digest = (select decode(nullif(current_setting('app.webhook_path', true), ''), 'hex'))"
 ADDRESS_READS = {
     "webhook_paths": ONE_PATH,
     "webhook_secrets": INSIDE,

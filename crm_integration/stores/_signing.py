@@ -21,15 +21,15 @@ class WebhookSigning(BaseModel):
     (standardwebhooks.com). `shared_header`: the secret itself in a header. `secret_path`: the
     platform documents nothing that could be checked; who knows the path is believed to speak for
     it, and each object is read from the store before anything is believed."""
-    secret: Literal["ours", "theirs", "none"]
-    """Who chooses the secret: we, the platform, or there is none (`secret_path` only)."""
+    chosen_by: Literal["us", "platform", "nobody"]
+    """Who chooses the secret; nobody: there is none (`secret_path` only)."""
     header: str = ""
     """Lower-case; of `hmac_sha256` and `shared_header`."""
     encoding: Literal["base64", "hex"] = "base64"
     """How the header writes an HMAC."""
     prefix: str = ""
     """What stands before it, such as `sha256=`."""
-    secret_form: Literal["text", "base64"] = "text"
+    key_form: Literal["text", "base64"] = "text"
     """Whether the key is the secret's own bytes, or what it is the base64 of (`whsec_…`)."""
     unsigned: tuple[str, ...] = ()
     """Topics that the platform sends without a signature. They are answered and kept; one that
@@ -37,8 +37,8 @@ class WebhookSigning(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> WebhookSigning:
-        if (self.scheme == "secret_path") != (self.secret == "none"):
-            raise ValueError("secret: none goes with scheme: secret_path, and only with it")
+        if (self.scheme == "secret_path") != (self.chosen_by == "nobody"):
+            raise ValueError("chosen_by: nobody goes with scheme: secret_path, and only with it")
         needs_header = self.scheme in ("hmac_sha256", "shared_header")
         if needs_header != bool(self.header) or self.header != self.header.lower():
             raise ValueError(f"scheme {self.scheme}: header is missing, needless or not lower-case")

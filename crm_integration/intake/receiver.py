@@ -1,0 +1,206 @@
+"""The webhook receiver: the one part of the house that faces the internet.
+
+Prevents a delivery from being believed, lost or answered too early: its path names a connection,
+its raw bytes must be signed with that connection's secret, and 2xx is said only after they are
+committed, sealed, as they came. Whatever is refused is refused as early and as cheaply as it can
+be told, with the status after which a store does the right thing (give up, or send again).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import Receive, Scope, Send
+
+from crm_integration.intake.content_coding import (
+    BrokenCoding,
+    TooLargeOpened,
+    UnknownCoding,
+    opened,
+)
+from crm_integration.intake.delivery_body import (
+    LARGEST_BODY,
+    BadLength,
+    BodyTooLarge,
+    BodyTooSlow,
+    Hung,
+    read_body,
+)
+from crm_integration.intake.drop_identity import RecentlyKept, drop_id_of
+from crm_integration.intake.drop_table import Arrived
+from crm_integration.intake.group_commit import Away, GroupCommit, NotKept
+from crm_integration.intake.path_lookup import Addressee, PathLookup
+from crm_integration.intake.rate_limit import NoRoom, RateLimit, Room
+from crm_integration.intake.receiver_answers import (
+    ACCEPTED,
+    REFUSALS,
+    Answer,
+    read_headers,
+    send_answer,
+)
+from crm_integration.intake.receiver_metrics import ReceiverMetrics
+from crm_integration.intake.signatures import is_signed
+from crm_integration.stores._contract import Delivery, Unreadable
+
+LOOKED_INTO = 1024 * 1024
+"""Bytes up to which a body is read to tell a repeat; a larger one is kept without looking."""
+
+LARGEST_UNSIGNED = 1024
+"""Bytes of a delivery that a platform sends without a signature (a ping)."""
+
+PER_SECOND = 100.0
+"""Deliveries a second and connection, over time; ten seconds' worth at once."""
+
+BODY_ROOM = 256 * 1024 * 1024
+"""Bytes of bodies that are being read or wait for their commit."""
+
+_KEEP_OUT = ("authorization", "cookie", "proxy-authorization")
+_REFUSED = (
+    BodyTooLarge, TooLargeOpened, BodyTooSlow, BadLength, UnknownCoding, BrokenCoding, NoRoom,
+    Away, NotKept,
+)  # fmt: skip
+
+_log = logging.getLogger(__name__)
+
+
+class _Refused(Exception):
+    """A delivery that is not taken, by its name in `REFUSALS`."""
+
+    def __init__(self, outcome: str, wait: float = 0.0) -> None:
+        super().__init__(outcome)
+        self.outcome, self.wait = outcome, wait
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """Takes deliveries; an ASGI endpoint for `POST /webhooks/{token}`."""
+
+    paths: PathLookup
+    commit: GroupCommit
+    rate: RateLimit
+    bodies: Room
+    kept: RecentlyKept
+    metrics: ReceiverMetrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request: the boundary at which anything unforeseen becomes a 500."""
+        began = time.monotonic()
+        headers = read_headers(scope)
+        answer, platform = REFUSALS["fault"], ""
+        try:
+            addressee = await self._addressee(scope)
+            platform = addressee.store.manifest.platform
+            answer = await self._taken(addressee, headers, receive)
+        except Hung:
+            self.metrics.answered("hung", platform, 0)
+            return
+        except _Refused as refused:
+            answer = REFUSALS[refused.outcome].after(refused.wait)
+        except _REFUSED as refused:
+            answer = REFUSALS[type(refused).__name__]
+        except Exception as error:  # noqa: BLE001 - the request boundary
+            _log.error("a delivery failed: %s", _trail(error))
+        self.metrics.answered(answer.outcome, platform, time.monotonic() - began)
+        await send_answer(send, answer, headers)
+
+    async def _addressee(self, scope: Scope) -> Addressee:
+        if scope["method"] != "POST":
+            raise _Refused("method")
+        try:
+            found = await self.paths.find(scope["path_params"]["token"])
+        except SQLAlchemyError as error:
+            _log.warning("a path could not be looked up: %s", type(error).__name__)
+            raise Away from None
+        if found is None:
+            raise _Refused("unknown")
+        signing = found.store.manifest.webhooks
+        if signing is None or not (signing.chosen_by == "nobody" or found.secrets()):
+            raise _Refused("no_secret")
+        return found
+
+    async def _taken(
+        self, addressee: Addressee, headers: Mapping[str, str], receive: Receive
+    ) -> Answer:
+        """Read, check, keep. A flood waits outside; only what was signed counts towards it."""
+        wait = self.rate.seconds_to_wait(addressee.name)
+        if wait:
+            raise _Refused("rate", wait)
+        with self.bodies.held(addressee.name) as take:
+            body = await read_body(receive, headers, take=take)
+            plain = await _plain(headers, body)
+            unsigned = _unsigned(addressee, headers, body, plain)
+            self.rate.take(addressee.name)
+            drop_id = uuid4() if unsigned else _identity(addressee, headers, body, plain)
+            if (addressee.tenant, drop_id) in self.kept:
+                return ACCEPTED["duplicate"]
+            kept = _without_secrets(addressee, headers)
+            await self.commit.commit(
+                Arrived(drop_id, addressee.keys, addressee.connection_id, kept, body)
+            )
+            self.kept.add(addressee.tenant, drop_id)
+        return ACCEPTED["unsigned" if unsigned else "kept"]
+
+
+async def _plain(headers: Mapping[str, str], body: bytes) -> bytes:
+    """The body without its coding; opened beside the loop, for it may take a while."""
+    if headers.get("content-encoding", ""):
+        return await asyncio.to_thread(opened, headers, body, limit=LARGEST_BODY)
+    return body
+
+
+def _unsigned(addressee: Addressee, headers: Mapping[str, str], body: bytes, plain: bytes) -> bool:
+    """False: it was signed. True: it is one of those that this platform does not sign.
+
+    A sender may sign before it compresses or after: either proves that it holds the secret.
+    """
+    signing, secrets = addressee.store.manifest.webhooks, addressee.secrets()
+    if signing is None:
+        raise _Refused("no_secret")
+    if is_signed(signing, secrets, headers, body):
+        return False
+    if plain is not body and is_signed(signing, secrets, headers, plain):
+        return False
+    if signing.presented_in in headers or len(plain) > LARGEST_UNSIGNED:
+        raise _Refused("forged")
+    delivery = _delivery(addressee, headers, plain)
+    if delivery is None or delivery.topic not in signing.unsigned or delivery.source_id:
+        raise _Refused("forged")
+    return True
+
+
+def _identity(addressee: Addressee, headers: Mapping[str, str], body: bytes, plain: bytes) -> UUID:
+    delivery = _delivery(addressee, headers, plain) if len(plain) <= LOOKED_INTO else None
+    return drop_id_of(addressee.keys, addressee.connection_id, delivery, headers, body)
+
+
+def _delivery(addressee: Addressee, headers: Mapping[str, str], plain: bytes) -> Delivery | None:
+    """What the delivery is about; None where nothing can be told."""
+    try:
+        return addressee.store.webhook.read_delivery(headers, plain)
+    except Unreadable:
+        return None
+    except Exception as error:  # noqa: BLE001 - the request boundary: it is kept, and read later
+        _log.error("a delivery could not be looked into: %s", _trail(error))
+        return None
+
+
+def _without_secrets(addressee: Addressee, headers: Mapping[str, str]) -> dict[str, str]:
+    signing = addressee.store.manifest.webhooks
+    shared = signing is not None and signing.scheme == "shared_header"
+    left_out = {*_KEEP_OUT, signing.header} if shared and signing else set(_KEEP_OUT)
+    return {name: value for name, value in headers.items() if name not in left_out}
+
+
+def _trail(error: Exception) -> str:
+    """Class and place: the message may carry what a sender wrote."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else "?"
+    return f"{type(error).__name__} in {place}"

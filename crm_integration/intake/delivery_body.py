@@ -41,7 +41,7 @@ async def read_body(
     *,
     take: Callable[[int], None],
     limit: int = LARGEST_BODY,
-    seconds: float = BODY_SECONDS,
+    seconds: float,
 ) -> bytes:
     """The raw bytes. `take` is asked for room before bytes are kept, and may refuse (NoRoom).
 

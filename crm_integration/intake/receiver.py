@@ -25,6 +25,7 @@ from crm_integration.intake.content_coding import (
     opened,
 )
 from crm_integration.intake.delivery_body import (
+    BODY_SECONDS,
     LARGEST_BODY,
     BadLength,
     BodyTooLarge,
@@ -87,6 +88,7 @@ class Receiver:
     bodies: Room
     kept: RecentlyKept
     metrics: ReceiverMetrics
+    body_seconds: float = BODY_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request: the boundary at which anything unforeseen becomes a 500."""
@@ -132,7 +134,7 @@ class Receiver:
         if wait:
             raise _Refused("rate", wait)
         with self.bodies.held(addressee.name) as take:
-            body = await read_body(receive, headers, take=take)
+            body = await read_body(receive, headers, take=take, seconds=self.body_seconds)
             plain = await _plain(headers, body)
             unsigned = _unsigned(addressee, headers, body, plain)
             self.rate.take(addressee.name)

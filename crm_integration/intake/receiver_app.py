@@ -21,9 +21,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from crm_integration.intake.delivery_body import BODY_SECONDS
 from crm_integration.intake.drop_identity import RecentlyKept
 from crm_integration.intake.drop_table import Arrived, put_all
-from crm_integration.intake.group_commit import MOST_WAITING, GroupCommit
+from crm_integration.intake.group_commit import BATCH, MOST_WAITING, GroupCommit
 from crm_integration.intake.path_lookup import Addressee, PathLookup, ask
 from crm_integration.intake.rate_limit import RateLimit, Room
 from crm_integration.intake.receiver import BODY_ROOM, PER_SECOND, Receiver
@@ -45,7 +46,8 @@ class Limits:
     per_second: float = PER_SECOND
     body_room: int = BODY_ROOM
     most_waiting: int = MOST_WAITING
-    batch: int = 500
+    batch: int = BATCH
+    body_seconds: float = BODY_SECONDS
 
 
 @dataclass
@@ -89,6 +91,7 @@ def receiver_app(intake: Engine, master: MasterKey, limits: Limits | None = None
         Room(held.body_room),
         RecentlyKept(),
         metrics,
+        held.body_seconds,
     )
     ready = _Readiness(lambda: ask_database(b""), pool)
 

@@ -35,7 +35,7 @@ OTHER = "whsec_another_secret_of_ours"
 
 
 def test_a_signed_delivery_is_kept_byte_for_byte(receiver: Receiving, tenant: Tenant) -> None:
-    """Parsed and written again, a body no longer fits its signature, nor says what the store said."""
+    """Parsed and written again, a body fits its signature no more, nor says what the store said."""
     body = b'{ "id":7,\t"total": "10.00", "total":"1e1", "x":"\\ud800\\u0000" }\r\n'
     path = receiver.shop(tenant)
 

@@ -27,6 +27,8 @@ class Answer:
     retry_after: int = 0
     unread: bool = False
     """Whether the body may not have been read to its end."""
+    ends: bool = False
+    """Whether the connection ends with it, however little was left unread."""
 
     def after(self, seconds: float) -> Answer:
         """The same, to be tried again after so long."""
@@ -49,7 +51,7 @@ REFUSALS = {
     "fault": Answer("fault", 500, "this delivery was not kept", unread=True),
     "BodyTooLarge": Answer("too_large", 413, "the body is too large", unread=True),
     "TooLargeOpened": Answer("too_large", 413, "the body is too large once opened"),
-    "BodyTooSlow": Answer("too_slow", 408, "the body did not come in time", unread=True),
+    "BodyTooSlow": Answer("too_slow", 408, "the body did not come in time", ends=True),
     "BadLength": Answer("bad_length", 400, "the content-length is no number", unread=True),
     "UnknownCoding": Answer("coding", 415, "send the body plain, or with gzip or deflate"),
     "BrokenCoding": Answer("coding", 400, "the body is not what its content-encoding says"),
@@ -81,7 +83,7 @@ async def send_answer(send: Send, answer: Answer, headers: Mapping[str, str]) ->
         lines.append((b"retry-after", str(answer.retry_after).encode()))
     if answer.status == 405:
         lines.append((b"allow", b"POST"))
-    if answer.unread and not _soon_over(headers):
+    if answer.ends or (answer.unread and not _soon_over(headers)):
         lines.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.status, "headers": lines})
     await send({"type": "http.response.body", "body": text})

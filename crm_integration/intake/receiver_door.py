@@ -155,10 +155,12 @@ class WatchedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """It waits again."""
+        """It waits again: also the rest of a body that nobody reads has its time."""
         super().on_response_complete()
         if not self.transport.is_closing() and not self.pipeline:
             self._door.idle[self] = None
+            if self._timer is None:
+                self._await_header()
 
     def _await_header(self) -> None:
         self._head_bytes = 0

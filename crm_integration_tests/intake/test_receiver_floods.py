@@ -167,6 +167,14 @@ def test_a_header_has_its_time(house: House, tenant: Tenant) -> None:
                 got += second.recv(1_000)
             second.sendall(b"GET /healthz HT")  # a kept connection has it, too
             assert b"408" in _answer(second)
+        with connected(hasty.place) as third:  # so has the rest of a body that nobody reads
+            third.sendall(_raw("/webhooks/x", b"", "content-length: 5000"))
+            for _ in range(50):
+                if not _send_until_refused(third, iter([b"x"])):
+                    break
+                time.sleep(0.05)
+            else:
+                pytest.fail("a trickling body kept its connection")
         assert hasty.order(hasty.shop(tenant)).status_code == 200
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from crm_integration.intake.away import AWAY_SECONDS, Away
 from crm_integration.intake.drop_table import Arrived
 from crm_integration.intake.rate_limit import Name, Room
 
@@ -29,16 +30,10 @@ MOST_WAITING = 8_000
 COMMIT_SECONDS = 10.0
 """A store gives up after 5 (Shopify) to 30 seconds; what was committed after that comes again."""
 
-AWAY_SECONDS = 1.0
-
 Keep = Callable[[Sequence[Arrived]], None]
 """Keeps deliveries in one transaction; returns after its commit."""
 
 _log = logging.getLogger(__name__)
-
-
-class Away(Exception):
-    """The database does not answer, or not in time; nothing may be called kept."""
 
 
 class NotKept(Exception):

@@ -2,7 +2,8 @@
 
 Prevents a question to the database for each request, forged ones too: a token that we never made
 is told by its check alone, one that we made is remembered for a moment, and a thousand requests
-for a path that is not remembered ask once.
+for a path that is not remembered ask once. What does not fit what is remembered (a signature by a
+secret that was added a moment ago) is looked at once more, at most once a second.
 """
 
 from __future__ import annotations
@@ -16,13 +17,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Double, Engine, Integer, LargeBinary, Text, Uuid, column, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
+from crm_integration.intake.away import AWAY_SECONDS, Away
 from crm_integration.intake.webhook_paths import SECRETS_TABLE, path_digest
 from crm_integration.storage.sealing import MasterKey, TenantKeys
 from crm_integration.stores._registry import StoreConnector, connector
 
 REMEMBERED_SECONDS = 20.0
 """A path or secret that was ended at once (overlap 0) is good for at most so long."""
+
+LOOKED_AGAIN_SECONDS = 1.0
+LOOKUP_SECONDS = 5.0
 
 MOST_REMEMBERED = 20_000
 
@@ -102,14 +108,14 @@ def _until(now: float, seconds_left: float | None) -> float:
     return float("inf") if seconds_left is None else now + seconds_left
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Remembered:
     addressee: Addressee | None
-    until: float
+    asked_at: float
 
 
 class PathLookup:
-    """Tokens to connections, for one event loop."""
+    """Tokens to connections, for one event loop. Its questions raise Away."""
 
     def __init__(
         self,
@@ -120,34 +126,50 @@ class PathLookup:
         self._master, self._ask, self._pool = master, ask_database, pool
         self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._asked: dict[bytes, asyncio.Future[Addressee | None]] = {}
+        self._away_until = 0.0
 
     async def find(self, token: str) -> Addressee | None:
-        """None for a path that is not valid (any more). Raises what the database raises."""
+        """None for a path that is not valid (any more)."""
+        return await self._found(token, REMEMBERED_SECONDS)
+
+    async def look_again(self, token: str) -> Addressee | None:
+        """The same, by what the database says now, or said within the last second."""
+        return await self._found(token, LOOKED_AGAIN_SECONDS)
+
+    async def _found(self, token: str, fresh_seconds: float) -> Addressee | None:
         digest = path_digest(self._master, token)
         if digest is None:
             return None
-        known = self._known.get(digest)
-        found = (
-            known.addressee
-            if known is not None and known.until > time.monotonic()
-            else await self._learn(digest)
-        )
+        known, now = self._known.get(digest), time.monotonic()
+        if known is not None and now - known.asked_at < fresh_seconds:
+            found = known.addressee
+        else:
+            found = await self._learned(digest)
         return None if found is None or found.until <= time.monotonic() else found
 
-    async def _learn(self, digest: bytes) -> Addressee | None:
+    async def _learned(self, digest: bytes) -> Addressee | None:
+        if time.monotonic() < self._away_until:
+            raise Away
         asked = self._asked.get(digest)
         if asked is None:
             loop = asyncio.get_running_loop()
             asked = loop.run_in_executor(self._pool, self._ask, digest)
             self._asked[digest] = asked
             asked.add_done_callback(lambda done: self._remember(digest, done))
-        return await asyncio.shield(asked)
+        try:
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                return await asyncio.shield(asked)
+        except (SQLAlchemyError, TimeoutError):
+            raise Away from None
 
     def _remember(self, digest: bytes, done: asyncio.Future[Addressee | None]) -> None:
         del self._asked[digest]
-        if done.cancelled() or done.exception() is not None:
+        if done.cancelled():
             return
-        self._known[digest] = _Remembered(done.result(), time.monotonic() + REMEMBERED_SECONDS)
+        if done.exception() is not None:
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            return
+        self._known[digest] = _Remembered(done.result(), time.monotonic())
         self._known.move_to_end(digest)
         while len(self._known) > MOST_REMEMBERED:
             self._known.popitem(last=False)

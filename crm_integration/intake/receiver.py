@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Receive, Scope, Send
 
+from crm_integration.intake.away import Away
 from crm_integration.intake.content_coding import (
     BrokenCoding,
     TooLargeOpened,
@@ -35,7 +35,7 @@ from crm_integration.intake.delivery_body import (
 )
 from crm_integration.intake.drop_identity import RecentlyKept, drop_id_of
 from crm_integration.intake.drop_table import Arrived
-from crm_integration.intake.group_commit import Away, GroupCommit, NotKept
+from crm_integration.intake.group_commit import GroupCommit, NotKept
 from crm_integration.intake.path_lookup import Addressee, PathLookup
 from crm_integration.intake.rate_limit import NoRoom, RateLimit, Room
 from crm_integration.intake.receiver_answers import (
@@ -57,6 +57,9 @@ LARGEST_UNSIGNED = 1024
 
 PER_SECOND = 100.0
 """Deliveries a second and connection, over time; ten seconds' worth at once."""
+
+UNSIGNED_PER_SECOND = 0.5
+"""The same for what is taken without a signature: a store pings once for each of its webhooks."""
 
 BODY_ROOM = 256 * 1024 * 1024
 """Bytes of bodies that are being read or wait for their commit."""
@@ -85,6 +88,7 @@ class Receiver:
     paths: PathLookup
     commit: GroupCommit
     rate: RateLimit
+    unsigned_rate: RateLimit
     bodies: Room
     kept: RecentlyKept
     metrics: ReceiverMetrics
@@ -96,9 +100,10 @@ class Receiver:
         headers = read_headers(scope)
         answer, platform = REFUSALS["fault"], ""
         try:
-            addressee = await self._addressee(scope)
+            token = _token(scope)
+            addressee = await self._addressee(token)
             platform = addressee.store.manifest.platform
-            answer = await self._taken(addressee, headers, receive)
+            answer = await self._taken(token, addressee, headers, receive)
         except Hung:
             self.metrics.answered("hung", platform, 0)
             return
@@ -111,33 +116,28 @@ class Receiver:
         self.metrics.answered(answer.outcome, platform, time.monotonic() - began)
         await send_answer(send, answer, headers)
 
-    async def _addressee(self, scope: Scope) -> Addressee:
-        if scope["method"] != "POST":
-            raise _Refused("method")
-        try:
-            found = await self.paths.find(scope["path_params"]["token"])
-        except SQLAlchemyError as error:
-            _log.warning("a path could not be looked up: %s", type(error).__name__)
-            raise Away from None
+    async def _addressee(self, token: str) -> Addressee:
+        found = await self.paths.find(token)
         if found is None:
             raise _Refused("unknown")
-        signing = found.store.manifest.webhooks
-        if signing is None or not (signing.chosen_by == "nobody" or found.secrets()):
+        if not _can_be_checked(found):
+            found = await self.paths.look_again(token)
+        if found is None or not _can_be_checked(found):
             raise _Refused("no_secret")
         return found
 
     async def _taken(
-        self, addressee: Addressee, headers: Mapping[str, str], receive: Receive
+        self, token: str, addressee: Addressee, headers: Mapping[str, str], receive: Receive
     ) -> Answer:
         """Read, check, keep. A flood waits outside; only what was signed counts towards it."""
-        wait = self.rate.seconds_to_wait(addressee.name)
-        if wait:
-            raise _Refused("rate", wait)
+        self._pass(self.rate, addressee)
         with self.bodies.held(addressee.name) as take:
             body = await read_body(receive, headers, take=take, seconds=self.body_seconds)
             plain = await _plain(headers, body)
-            unsigned = _unsigned(addressee, headers, body, plain)
-            self.rate.take(addressee.name)
+            unsigned = await self._checked(token, addressee, headers, body, plain)
+            rate = self.unsigned_rate if unsigned else self.rate
+            self._pass(rate, addressee)
+            rate.take(addressee.name)
             drop_id = uuid4() if unsigned else _identity(addressee, headers, body, plain)
             if (addressee.tenant, drop_id) in self.kept:
                 return ACCEPTED["duplicate"]
@@ -147,6 +147,40 @@ class Receiver:
             )
             self.kept.add(addressee.tenant, drop_id)
         return ACCEPTED["unsigned" if unsigned else "kept"]
+
+    def _pass(self, rate: RateLimit, addressee: Addressee) -> None:
+        wait = rate.seconds_to_wait(addressee.name)
+        if wait:
+            raise _Refused("rate", wait)
+
+    async def _checked(
+        self,
+        token: str,
+        addressee: Addressee,
+        headers: Mapping[str, str],
+        body: bytes,
+        plain: bytes,
+    ) -> bool:
+        """As `_unsigned`; a secret may have been added since this path was looked up."""
+        try:
+            return _unsigned(addressee, headers, body, plain)
+        except _Refused:
+            fresh = await self.paths.look_again(token)
+            if fresh is None or fresh is addressee:
+                raise
+            return _unsigned(fresh, headers, body, plain)
+
+
+def _token(scope: Scope) -> str:
+    if scope["method"] != "POST":
+        raise _Refused("method")
+    token: str = scope["path_params"]["token"]
+    return token
+
+
+def _can_be_checked(addressee: Addressee) -> bool:
+    signing = addressee.store.manifest.webhooks
+    return signing is not None and (signing.chosen_by == "nobody" or bool(addressee.secrets()))
 
 
 async def _plain(headers: Mapping[str, str], body: bytes) -> bytes:

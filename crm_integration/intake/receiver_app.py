@@ -27,7 +27,7 @@ from crm_integration.intake.drop_table import Arrived, put_all
 from crm_integration.intake.group_commit import BATCH, MOST_WAITING, GroupCommit
 from crm_integration.intake.path_lookup import Addressee, PathLookup, ask
 from crm_integration.intake.rate_limit import RateLimit, Room
-from crm_integration.intake.receiver import BODY_ROOM, PER_SECOND, Receiver
+from crm_integration.intake.receiver import BODY_ROOM, PER_SECOND, UNSIGNED_PER_SECOND, Receiver
 from crm_integration.intake.receiver_metrics import ReceiverMetrics
 from crm_integration.intake.webhook_paths import PREFIX
 from crm_integration.storage.sealing import MasterKey
@@ -88,6 +88,7 @@ def receiver_app(intake: Engine, master: MasterKey, limits: Limits | None = None
         PathLookup(master, ask_database, pool),
         commit,
         RateLimit(held.per_second, time.monotonic),
+        RateLimit(UNSIGNED_PER_SECOND, time.monotonic),
         Room(held.body_room),
         RecentlyKept(),
         metrics,

@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from crm_integration.intake.away import AWAY_SECONDS, Away
 from crm_integration.intake.drop_table import Arrived, put_all
-from crm_integration.intake.group_commit import AWAY_SECONDS, Away, GroupCommit, NotKept
+from crm_integration.intake.group_commit import GroupCommit, NotKept
 from crm_integration.intake.rate_limit import NoRoom
 from crm_integration.storage.engine import engine_for
 from crm_integration.storage.sealing import TenantKeys, new_tenant_keys

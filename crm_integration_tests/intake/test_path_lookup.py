@@ -11,7 +11,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from crm_integration.intake.path_lookup import Addressee, PathLookup, ask
+from crm_integration.intake.away import AWAY_SECONDS, Away
+from crm_integration.intake.path_lookup import LOOKED_AGAIN_SECONDS, Addressee, PathLookup, ask
 from crm_integration.intake.webhook_paths import PREFIX, make_path
 from crm_integration.storage.engine import engine_for
 from crm_integration_tests.house import House, Tenant
@@ -105,8 +106,30 @@ def test_an_outage_is_not_taken_for_an_unknown_path(
 
     async def story() -> None:
         lookup = PathLookup(house.tenancy.master, asked, pool)
-        with pytest.raises(OperationalError):
-            await lookup.find(token)
+        for _ in range(100):
+            with pytest.raises(Away):
+                await lookup.find(token)
+        assert len(asked.digests) == 1, "each of them waited for a connection"
+        await asyncio.sleep(AWAY_SECONDS + 0.1)
         assert await lookup.find(token) is not None
+
+    asyncio.run(story())
+
+
+def test_what_does_not_fit_is_looked_at_once_more_and_not_a_thousand_times(
+    house: House, tenant: Tenant, pool: ThreadPoolExecutor
+) -> None:
+    """A secret was added a second ago; and forged requests ask for nothing more."""
+    asked, token = Asked(house), _token(tenant)
+
+    async def story() -> None:
+        lookup = PathLookup(house.tenancy.master, asked, pool)
+        first = await lookup.find(token)
+        for _ in range(1_000):
+            assert await lookup.look_again(token) is first
+        await asyncio.sleep(LOOKED_AGAIN_SECONDS + 0.1)
+        again = await asyncio.gather(*(lookup.look_again(token) for _ in range(1_000)))
+        assert all(one is not first for one in again)
+        assert len(asked.digests) == 2
 
     asyncio.run(story())

@@ -192,6 +192,29 @@ def test_old_and_new_secret_are_both_valid_for_a_time(receiver: Receiving, tenan
     assert receiver.order(path, secret=OTHER, delivery="d4").status_code == 200
 
 
+def test_a_new_secret_is_good_at_once(receiver: Receiving, tenant: Tenant) -> None:
+    """What was remembered of a path called the first deliveries under a new secret forged."""
+    path = receiver.address(tenant)
+    assert receiver.order(path).status_code == 403
+    for number, secret in enumerate((SECRET, OTHER)):
+        secret_of(tenant, secret)
+        threading.Event().wait(1.1)
+        delivery = f"d{number}"
+        assert receiver.order(path, secret=secret, delivery=delivery).status_code == 200
+
+
+def test_pings_are_few_and_do_not_use_up_the_shops_rate(
+    receiver: Receiving, tenant: Tenant
+) -> None:
+    """Unsigned, they are taken from anybody who knows the path: they filled the drop table."""
+    path = receiver.shop(tenant)
+    answers = [receiver.post(path, b"webhook_id=1", {}).status_code for _ in range(30)]
+    assert answers[0] == 200
+    assert answers[-1] == 429
+    assert len(kept(tenant)) < 15
+    assert receiver.order(path).status_code == 200
+
+
 def _recorded() -> list[Path]:
     folder = None if SHARED is None else SHARED / "payloads" / "woocommerce" / "webhooks"
     return [] if folder is None else sorted(folder.glob("*.json"))

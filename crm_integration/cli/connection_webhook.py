@@ -49,10 +49,13 @@ def webhook(
     tenancy = house().engines.tenancy
     with tenancy.scope(tenant) as scope:
         found = webhook_state(scope, connection)
-        wants_secret = found.signing.chosen_by != "nobody" and (rotate_secret or not found.secrets)
-    told = _told_secret(found, secret_stdin) if wants_secret or rotate_secret else None
+        first = found.signing.chosen_by != "nobody" and not found.secrets
+    told = _told_secret(found, secret_stdin) if first or rotate_secret or secret_stdin else None
+    ours = found.signing.chosen_by == "us" and not secret_stdin
     with tenancy.scope(tenant) as scope:
-        lines = _made_secret(scope, connection, found, told, overlap) if told else []
+        lines = (
+            _made_secret(scope, connection, told, overlap, shown=ours) if told is not None else []
+        )
         if rotate or not found.paths:
             lines += _made_path(scope, tenancy.master, connection, overlap)
         lines += _ages(webhook_state(scope, connection))
@@ -72,11 +75,10 @@ def _told_secret(found: WebhookState, from_stdin: bool) -> str:
 
 
 def _made_secret(
-    scope: TenantScope, connection: str, found: WebhookState, secret: str, overlap: timedelta
+    scope: TenantScope, connection: str, secret: str, overlap: timedelta, *, shown: bool
 ) -> list[str]:
     add_secret(scope, connection, secret, actor=actor(), overlap=overlap)
-    shown = secret if found.signing.chosen_by == "us" else "as you gave it"
-    return [f"secret   {shown}"]
+    return [f"secret   {secret if shown else 'as you gave it'}"]
 
 
 def _made_path(

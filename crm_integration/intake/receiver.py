@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from starlette.types import Receive, Scope, Send
 
@@ -33,7 +33,15 @@ from crm_integration.intake.delivery_body import (
     Hung,
     read_body,
 )
-from crm_integration.intake.drop_identity import RecentlyKept, drop_id_of
+from crm_integration.intake.delivery_check import (
+    Forged,
+    came_unsigned,
+    can_be_checked,
+    identity,
+    trail,
+    without_secrets,
+)
+from crm_integration.intake.drop_identity import RecentlyKept
 from crm_integration.intake.drop_table import Arrived
 from crm_integration.intake.group_commit import GroupCommit, NotKept
 from crm_integration.intake.path_lookup import Addressee, PathLookup
@@ -46,14 +54,6 @@ from crm_integration.intake.receiver_answers import (
     send_answer,
 )
 from crm_integration.intake.receiver_metrics import ReceiverMetrics
-from crm_integration.intake.signatures import is_signed
-from crm_integration.stores._contract import Delivery, Unreadable
-
-LOOKED_INTO = 1024 * 1024
-"""Bytes up to which a body is read to tell a repeat; a larger one is kept without looking."""
-
-LARGEST_UNSIGNED = 1024
-"""Bytes of a delivery that a platform sends without a signature (a ping)."""
 
 PER_SECOND = 100.0
 """Deliveries a second and connection, over time; ten seconds' worth at once."""
@@ -64,10 +64,9 @@ UNSIGNED_PER_SECOND = 0.5
 BODY_ROOM = 256 * 1024 * 1024
 """Bytes of bodies that are being read or wait for their commit."""
 
-_KEEP_OUT = ("authorization", "cookie", "proxy-authorization")
 _REFUSED = (
     BodyTooLarge, TooLargeOpened, BodyTooSlow, BadLength, UnknownCoding, BrokenCoding, NoRoom,
-    Away, NotKept,
+    Away, NotKept, Forged,
 )  # fmt: skip
 
 _log = logging.getLogger(__name__)
@@ -112,7 +111,7 @@ class Receiver:
         except _REFUSED as refused:
             answer = REFUSALS[type(refused).__name__]
         except Exception as error:  # noqa: BLE001 - the request boundary
-            _log.error("a delivery failed: %s", _trail(error))
+            _log.error("a delivery failed: %s", trail(error))
         self.metrics.answered(answer.outcome, platform, time.monotonic() - began)
         await send_answer(send, answer, headers)
 
@@ -120,9 +119,9 @@ class Receiver:
         found = await self.paths.find(token)
         if found is None:
             raise _Refused("unknown")
-        if not _can_be_checked(found):
+        if not can_be_checked(found):
             found = await self.paths.look_again(token)
-        if found is None or not _can_be_checked(found):
+        if found is None or not can_be_checked(found):
             raise _Refused("no_secret")
         return found
 
@@ -138,10 +137,10 @@ class Receiver:
             rate = self.unsigned_rate if unsigned else self.rate
             self._pass(rate, addressee)
             rate.take(addressee.name)
-            drop_id = uuid4() if unsigned else _identity(addressee, headers, body, plain)
+            drop_id = uuid4() if unsigned else identity(addressee, headers, body, plain)
             if (addressee.tenant, drop_id) in self.kept:
                 return ACCEPTED["duplicate"]
-            kept = _without_secrets(addressee, headers)
+            kept = without_secrets(addressee, headers)
             await self.commit.commit(
                 Arrived(drop_id, addressee.keys, addressee.connection_id, kept, body)
             )
@@ -161,14 +160,14 @@ class Receiver:
         body: bytes,
         plain: bytes,
     ) -> bool:
-        """As `_unsigned`; a secret may have been added since this path was looked up."""
+        """As `came_unsigned`; a secret may have been added since this path was looked up."""
         try:
-            return _unsigned(addressee, headers, body, plain)
-        except _Refused:
+            return came_unsigned(addressee, headers, body, plain)
+        except Forged:
             fresh = await self.paths.look_again(token)
             if fresh is None or fresh is addressee:
                 raise
-            return _unsigned(fresh, headers, body, plain)
+            return came_unsigned(fresh, headers, body, plain)
 
 
 def _token(scope: Scope) -> str:
@@ -178,65 +177,8 @@ def _token(scope: Scope) -> str:
     return token
 
 
-def _can_be_checked(addressee: Addressee) -> bool:
-    signing = addressee.store.manifest.webhooks
-    return signing is not None and (signing.chosen_by == "nobody" or bool(addressee.secrets()))
-
-
 async def _plain(headers: Mapping[str, str], body: bytes) -> bytes:
     """The body without its coding; opened beside the loop, for it may take a while."""
     if headers.get("content-encoding", ""):
         return await asyncio.to_thread(opened, headers, body, limit=LARGEST_BODY)
     return body
-
-
-def _unsigned(addressee: Addressee, headers: Mapping[str, str], body: bytes, plain: bytes) -> bool:
-    """False: it was signed. True: it is one of those that this platform does not sign.
-
-    A sender may sign before it compresses or after: either proves that it holds the secret.
-    """
-    signing, secrets = addressee.store.manifest.webhooks, addressee.secrets()
-    if signing is None:
-        raise _Refused("no_secret")
-    if is_signed(signing, secrets, headers, body):
-        return False
-    if plain is not body and is_signed(signing, secrets, headers, plain):
-        return False
-    if signing.presented_in in headers or len(plain) > LARGEST_UNSIGNED:
-        raise _Refused("forged")
-    delivery = _delivery(addressee, headers, plain)
-    if delivery is None or delivery.topic not in signing.unsigned or delivery.source_id:
-        raise _Refused("forged")
-    return True
-
-
-def _identity(addressee: Addressee, headers: Mapping[str, str], body: bytes, plain: bytes) -> UUID:
-    delivery = _delivery(addressee, headers, plain) if len(plain) <= LOOKED_INTO else None
-    return drop_id_of(addressee.keys, addressee.connection_id, delivery, headers, body)
-
-
-def _delivery(addressee: Addressee, headers: Mapping[str, str], plain: bytes) -> Delivery | None:
-    """What the delivery is about; None where nothing can be told."""
-    try:
-        return addressee.store.webhook.read_delivery(headers, plain)
-    except Unreadable:
-        return None
-    except Exception as error:  # noqa: BLE001 - the request boundary: it is kept, and read later
-        _log.error("a delivery could not be looked into: %s", _trail(error))
-        return None
-
-
-def _without_secrets(addressee: Addressee, headers: Mapping[str, str]) -> dict[str, str]:
-    signing = addressee.store.manifest.webhooks
-    shared = signing is not None and signing.scheme == "shared_header"
-    left_out = {*_KEEP_OUT, signing.header} if shared and signing else set(_KEEP_OUT)
-    return {name: value for name, value in headers.items() if name not in left_out}
-
-
-def _trail(error: Exception) -> str:
-    """Class and place: the message may carry what a sender wrote."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else "?"
-    return f"{type(error).__name__} in {place}"

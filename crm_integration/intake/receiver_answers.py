@@ -46,7 +46,7 @@ REFUSALS = {
     "no_secret": Answer(
         "no_secret", 403, "no signing secret is set for this connection", unread=True
     ),
-    "forged": Answer("forged", 401, "the signature is missing or does not fit the raw body"),
+    "Forged": Answer("forged", 401, "the signature is missing or does not fit the raw body"),
     "rate": Answer("rate", 429, "this connection sends too much at once", unread=True),
     "fault": Answer("fault", 500, "this delivery was not kept", unread=True),
     "BodyTooLarge": Answer("too_large", 413, "the body is too large", unread=True),
@@ -59,7 +59,7 @@ REFUSALS = {
     "Away": Answer("away", 503, "nothing can be kept at the moment", retry_after=30, unread=True),
     "NotKept": Answer("not_kept", 503, "this delivery could not be kept", retry_after=300),
 }
-"""By the reason's name, for exceptions that of their class."""
+"""By the reason's name; an exception is known by its class."""
 
 
 def read_headers(scope: Scope) -> dict[str, str]:

@@ -188,6 +188,20 @@ def test_rotating_leaves_the_old_ones_valid_for_a_while(shop: Shop) -> None:
             assert http.post(url + one.path, content=body, headers=headers).status_code == 200
 
 
+def test_a_secret_of_the_platforms_own_is_read_and_not_shown(shop: Shop) -> None:
+    """On the command line every user of the machine can read it."""
+    for given, code in (("a secret that the shop states\n", 0), ("\n", 1)):
+        done = subprocess.run(
+            [sys.executable, "-c", _COMMAND, "connection", "webhook", "aurora", "main",
+             "--secret-stdin"],
+            input=given, capture_output=True, text=True, timeout=60,
+            env=environment(shop.home), cwd=ROOT, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        assert "the shop states" not in done.stdout + done.stderr
+    assert "16 characters" in done.stderr
+
+
 def test_an_unknown_connection_is_named_with_the_way_on(shop: Shop) -> None:
     refused = command(shop.home, "connection", "webhook", "aurora", "nothing")
     assert refused.code == 1

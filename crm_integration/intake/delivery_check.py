@@ -42,7 +42,8 @@ def came_unsigned(
 ) -> bool:
     """False: it was signed. True: it is one of those that this platform does not sign.
 
-    Raises Forged. A sender may sign before it compresses or after: either proves that it holds the secret.
+    A sender may sign before it compresses or after: either proves that it holds the secret.
+    Raises Forged.
     """
     signing, secrets = addressee.store.manifest.webhooks, addressee.secrets()
     if signing is None:
@@ -60,6 +61,7 @@ def came_unsigned(
 
 
 def identity(addressee: Addressee, headers: Mapping[str, str], body: bytes, plain: bytes) -> UUID:
+    """The id under which it is kept, the same for a repeat."""
     delivery = _delivery(addressee, headers, plain) if len(plain) <= LOOKED_INTO else None
     return drop_id_of(addressee.keys, addressee.connection_id, delivery, headers, body)
 
@@ -76,6 +78,7 @@ def _delivery(addressee: Addressee, headers: Mapping[str, str], plain: bytes) ->
 
 
 def without_secrets(addressee: Addressee, headers: Mapping[str, str]) -> dict[str, str]:
+    """What is kept of the headers: nothing that somebody logs in with."""
     signing = addressee.store.manifest.webhooks
     shared = signing is not None and signing.scheme == "shared_header"
     left_out = {*_KEEP_OUT, signing.header} if shared and signing else set(_KEEP_OUT)

@@ -67,6 +67,16 @@ def bindings_of(
     }
 
 
+def any_bound(scope: TenantScope, connection_id: str, object_type: str) -> bool:
+    """Whether any object of this type has a CRM record."""
+    one = select(bindings.c.object_id).where(
+        bindings.c.tenant_id == scope.tenant,
+        bindings.c.connection_id == connection_id,
+        bindings.c.object_type == object_type,
+    )
+    return bool(scope.connection.scalar(select(one.exists())))
+
+
 def record_ids(
     scope: TenantScope, connection_id: str, links: Iterable[tuple[str, UUID]]
 ) -> dict[UUID, str]:

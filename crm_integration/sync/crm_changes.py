@@ -25,7 +25,7 @@ from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import RemoteError
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.storage.tables.sync import ledger
-from crm_integration.sync.bindings import Binding, bindings_of, owners_of
+from crm_integration.sync.bindings import Binding, any_bound, bindings_of, owners_of
 from crm_integration.sync.crm_consents import Shown, note_consents
 from crm_integration.sync.crm_cursor import (
     Cursor,
@@ -77,13 +77,19 @@ def read_changes(
 ) -> CrmRead:
     """Read the changes of all object types of which a mapping wants something.
 
-    No call is made where no mapping does, or where the CRM's adapter tells no changes.
+    No call is made where no mapping does, where no record is ours so far, or where the CRM's
+    adapter tells no changes.
     """
     with engines.tenancy.scope(tenant) as scope:
         connection = crm_connection(scope)
+        manifest = crm_connector(connection.platform).manifest
+        wanted = [
+            one
+            for name, one in mappings.items()
+            if name in manifest.objects and wants(one)
+            if any_bound(scope, connection.connection_id, name)
+        ]
     done = CrmRead()
-    manifest = crm_connector(connection.platform).manifest
-    wanted = [one for name, one in mappings.items() if name in manifest.objects and wants(one)]
     if "changes" not in manifest.offers or not wanted:
         return done
     lag = timedelta(seconds=manifest.changes_lag_seconds)

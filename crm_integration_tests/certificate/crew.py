@@ -46,6 +46,8 @@ class Hand:
     problems: list[str] = field(default_factory=list[str])
     met: float = 0.0
     """When its fate came (monotonic); 0 as long as it has not."""
+    overtaken: bool = False
+    """Whether newer versions were brought of what it holds, since its fate came."""
     planned_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -57,6 +59,7 @@ class Hand:
         """A new plan, or "stop"."""
         if isinstance(told, Plan):
             self.plan, self.met, self.planned_at = told, 0.0, time.monotonic()
+            self.overtaken = False
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.wire.send(told)
 

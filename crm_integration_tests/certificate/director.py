@@ -29,7 +29,7 @@ from crm_integration_tests.certificate.timescale import CLAIM
 FROZEN = CLAIM + 0.4
 _PATIENCE = 8.0
 """Seconds a driver has to come to the step that was planned for it."""
-_TOKEN_AWAY = 0.6
+_FEED_PAUSE = 0.4
 Told = Callable[[str], None]
 
 
@@ -72,14 +72,15 @@ class Director:
 
     def _progress(self) -> float:
         done = sum(self.kills.values()) + self.counts["frozen"] + self.counts["newer_in_flight"]
-        return min(1.0, (done + 3) / max(1, self.scenario.fates))
+        return min(1.0, (done + 3) / self.scenario.fates) if self.scenario.fates else 1.0
 
     def _feed(self) -> None:
+        portion = -(-self.scenario.events // self.scenario.portions)
         wanted = int(self.scenario.events * self._progress())
-        count = min(wanted - self.fed, max(10, self.scenario.events // 40))
+        count = min(wanted - self.fed, portion)
         if count <= 0 or time.monotonic() < self._next.get("feed", 0):
             return
-        self._next["feed"] = time.monotonic() + 0.4
+        self._next["feed"] = time.monotonic() + _FEED_PAUSE
         self.fed += count
         self.office.deliver(self.stand.town.ask("/advance", {"events": count}))
         self.told(f"{self.fed} events, {sum(self.kills.values())} kills")
@@ -146,7 +147,8 @@ class Director:
         if steps:
             behind = 1 - sum(self.kills.values()) / sum(scenario.kills.values())
             step = self.rng.choice(steps)
-            left.append((behind, Plan("kill", step, 1 if self.kills[step] else self.rng.choice((1, 1, 2)))))
+            nth = 1 if self.kills[step] else self.rng.choice((1, 1, 2))
+            left.append((behind, Plan("kill", step, nth)))
         if counts["frozen"] < scenario.freezes:
             behind = 1 - counts["frozen"] / scenario.freezes
             left.append((behind, Plan("freeze", self.rng.choice(IN_FLIGHT))))
@@ -157,13 +159,21 @@ class Director:
 
     def _meet(self, hand: Hand) -> None:
         waited = time.monotonic() - hand.met
-        if hand.plan.fate == "freeze" and waited > FROZEN:
-            self.crew.thaw(hand)
-            self.counts["frozen"] += 1
-            hand.tell(Plan())
+        if hand.plan.fate == "freeze":
+            self._meet_frozen(hand, waited)
         elif hand.plan.fate == "linger":
             if waited < LINGER / 2:
                 self.counts["newer_in_flight"] += self._overtaken()
+            hand.tell(Plan())
+
+    def _meet_frozen(self, hand: Hand, waited: float) -> None:
+        """What it holds moves on, others take it over, and then it wakes up."""
+        if not hand.overtaken:
+            hand.overtaken = True
+            self._overtaken()
+        elif waited > FROZEN:
+            self.crew.thaw(hand)
+            self.counts["frozen"] += 1
             hand.tell(Plan())
 
     def _overtaken(self) -> bool:

@@ -6,7 +6,6 @@ run's own, and a tenant's file is replaced whole, as a merchant's file is.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -43,4 +42,4 @@ def write_tenant(root: Path, tenant: str, *, older: str = "") -> None:
     path = root / "tenants" / f"{tenant}.yaml"
     draft = path.with_suffix(".draft")
     draft.write_text("\n".join(lines) + "\n")
-    os.replace(draft, path)
+    draft.replace(path)

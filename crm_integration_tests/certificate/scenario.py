@@ -33,6 +33,8 @@ class Scenario:
     mapping_pause: float = 0.0
     sales_pause: float = 2.0
     longest: float = 60.0
+    portions: int = 40
+    """How many times the world moves on."""
 
     @property
     def fates(self) -> int:
@@ -55,22 +57,33 @@ def full(events: int) -> Scenario:
         mapping_pause=4.0,
         sales_pause=3.0,
         longest=400.0,
+        portions=90,
     )
 
 
 def small(events: int) -> Scenario:
-    """For the normal test suite: each step once, a few of the rest."""
+    """For the normal test suite, and to hunt a defect: each step once, a few of the rest."""
     return Scenario(
         events,
         kills={step.value: 1 for step in Step},
-        freezes=2,
-        lingers=2,
+        freezes=3,
+        lingers=3,
         restarts=2,
         mappings=2,
-        wire=dict.fromkeys(ON_THE_WIRE, 1),
-        wire_pause=1.0,
+        wire=dict.fromkeys(ON_THE_WIRE, 3),
+        wire_pause=0.8,
         restart_pause=5.0,
         mapping_pause=5.0,
-        sales_pause=3.0,
+        sales_pause=2.0,
         longest=90.0,
+    )
+
+
+def without_faults(scenario: Scenario) -> Scenario:
+    """The same events in the same portions, and nothing goes wrong: what calls are compared to."""
+    return Scenario(
+        scenario.events,
+        sales_pause=scenario.sales_pause,
+        longest=scenario.longest,
+        portions=scenario.portions,
     )

@@ -37,6 +37,7 @@ from crm_integration.tenancy.tenants import create_tenant
 from crm_integration_tests.certificate.mappings import made_mappings
 from crm_integration_tests.certificate.world import SPAN_DAYS, TENANTS
 
+CHECKOUT = Path(__file__).parents[2]
 MASTER = MasterKey(b"c" * 32)
 _PLENTY = {"calls": 1_000_000, "seconds": 1}
 BUDGETS = {"all": _PLENTY, "search": _PLENTY}
@@ -95,7 +96,7 @@ def impatient(urls: DatabaseUrls) -> DatabaseUrls:
 def town(seed: int, events: int) -> Iterator[tuple[Town, str]]:
     """The world's process; ended at the end."""
     command = [sys.executable, "-m", "crm_integration_tests.certificate.street"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CHECKOUT)
     assert process.stdin is not None
     assert process.stdout is not None
     try:

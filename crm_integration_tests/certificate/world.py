@@ -22,6 +22,8 @@ from crm_integration_tests.certificate.merchant import Merchant, Told
 TENANTS = (("north", "woocommerce"), ("south", "shopify"), ("west", "api2cart"))
 SPAN_DAYS = 40
 """The world's events lie in so many days before now."""
+_SAME_SECOND = 0.05
+"""How often two things happen in one second."""
 _KEYS = ("key-of-the-certificate", "secret-of-the-certificate")
 
 
@@ -38,10 +40,12 @@ class World:
 
     merchants: tuple[Merchant, ...]
     clock: Clock
+    began: float
     step: float
     """Seconds of the world between two events."""
     rng: random.Random
     happened: Counter[str] = field(default_factory=Counter[str])
+    moved: int = 0
 
     @classmethod
     def made(cls, seed: int, events: int) -> World:
@@ -53,23 +57,31 @@ class World:
             _merchant(seed, place, name, platform, clock)
             for place, (name, platform) in enumerate(TENANTS)
         )
-        return cls(merchants, clock, (SPAN_DAYS - 1) * 86_400 / max(1, events), rng)
+        step = (SPAN_DAYS - 1) * 86_400 / (events + 2)
+        return cls(merchants, clock, clock.now, step, rng)
 
     def advance(self, count: int) -> list[Sent]:
         """Let so many events happen; what the shops send about them."""
         sent: list[Sent] = []
         while count > 0:
             merchant = self.rng.choice(self.merchants)
-            # Now and then two things happen in one second.
-            self.clock.now += 0 if self.rng.random() < 0.05 else self.rng.uniform(1, 2 * self.step)
             kind = self.rng.choices(HAPPENINGS, [one.weight for one in HAPPENINGS])[0]
             told = kind.happen(merchant)
             if not told:
                 continue
+            self._pass_time()
             self.happened[kind.name] += 1
             count -= 1
             self._tell(merchant, told, sent)
         return sent
+
+    def _pass_time(self) -> None:
+        """The next event lies somewhere in the next step of the span, so none lies behind now."""
+        self.moved += 1
+        if self.rng.random() > _SAME_SECOND:
+            self.clock.now = max(
+                self.clock.now, self.began + (self.moved + self.rng.random()) * self.step
+            )
 
     def again(self, tenant: str, orders: list[int], accounts: list[int]) -> list[Sent]:
         """New versions of these objects of a tenant: older ones are on their way right now."""

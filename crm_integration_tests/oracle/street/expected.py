@@ -102,6 +102,8 @@ class Expected:
     consent: frozenset[str] = frozenset()
     fill_empty: frozenset[str] = frozenset()
     """Fields that are a person's once a person has changed them."""
+    may_lack: bool = False
+    """Whether the CRM may have no such record: it was gone before anybody could look at it."""
 
 
 @dataclass

@@ -192,7 +192,8 @@ def _told(
 
 
 def cart(platform: str, one: Json, owner: Links, orders: list[Json]) -> Expected:
-    """A cart in the state it is in; API2Cart never says that one was bought."""
+    """A cart in the state it is in. API2Cart never says that one was bought: it leaves the list,
+    and whoever looks for it then finds that the shop has it no more."""
     left_at = one["modified"] + (ABANDONED_AFTER if platform == "shopify" else 0)
     bought = one["completed"] is not None
     fresh = time.time() - one["modified"] < ABANDONED_AFTER
@@ -203,7 +204,9 @@ def cart(platform: str, one: Json, owner: Links, orders: list[Json]) -> Expected
     if bought and platform == "shopify":
         # It may have been found abandoned before: then that time stays.
         states, abandoned = ("converted",), ()
-    elif bought or since:
+    elif bought:
+        states, abandoned = ("open", "abandoned", "deleted"), ()
+    elif since:
         states, abandoned = ("open", "abandoned"), ()
     elif fresh:
         states, abandoned = ("open",), (None,)
@@ -218,7 +221,8 @@ def cart(platform: str, one: Json, owner: Links, orders: list[Json]) -> Expected
         **({"ci_abandoned_at": moment(*abandoned)} if abandoned else {}),
         **({"ci_changed_at": moment(one["modified"])} if not bought else {}),
     }
-    return Expected("carts", str(one["id"]), fields, links)
+    seen = not bought or platform == "shopify"
+    return Expected("carts", str(one["id"]), fields, links, may_lack=not seen)
 
 
 def product(one: Json) -> Expected:

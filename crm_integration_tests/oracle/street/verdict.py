@@ -55,7 +55,8 @@ def judge(verdict: Verdict, tenant: str, books: Books, crm: Crm, theirs: Theirs)
         found = held.pop(place, [])
         told = f"{tenant} {wanted.kind} {wanted.key}"
         if not found:
-            verdict.find("lost", told)
+            if not wanted.may_lack:
+                verdict.find("lost", told)
             continue
         for more in found[1:]:
             verdict.find("doubled", f"{told}: also record {more.record_id}")

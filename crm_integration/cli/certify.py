@@ -1,0 +1,120 @@
+"""`crm-integration certify`: the fault certificate, for anyone to run.
+
+Prevents the promise that has to be believed: the command breaks everything that can break, and
+says how many records were lost, doubled or wrong in the end. It touches nothing of yours: its
+database, shops and CRMs are made for it and end with it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from crm_integration.errors import BadInput
+
+if TYPE_CHECKING:
+    from crm_integration_tests.certificate.report import Certificate
+
+_MEANT = {
+    "lost": "records a store has and its CRM lacks",
+    "doubled": "second records, and records of nobody",
+    "wrong_fields": "fields or ties that differ from the store",
+    "against_owner": "values of sales that were overwritten",
+    "consent_broken": "opt-outs that were not kept",
+    "cross_tenant": "records with something of another merchant",
+}
+
+
+def certify(
+    seed: Annotated[
+        int | None, typer.Option(help="Another world; without it always the same one.")
+    ] = None,
+    events: Annotated[int, typer.Option(min=60, help="Events in the three shops.")] = 2_000,
+    small: Annotated[bool, typer.Option(help="A few faults of each kind, in a minute.")] = False,
+    broken: Annotated[
+        str, typer.Option("--break", help="Put a defect in; the certificate must find it.")
+    ] = "",
+    list_breaks: Annotated[bool, typer.Option(help="Name the defects there are.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Kill, freeze, cut, duplicate and reorder; then count what is lost, doubled or wrong.
+
+    Exits with 1 if one of the six counts is not zero.
+    """
+    _find_certificate()
+    if list_breaks:
+        _list_breaks(as_json)
+        return
+    from crm_integration_tests.certificate import report, scenario
+
+    form = scenario.small if small or broken else scenario.full
+    chosen = report.SEED if seed is None else seed
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        told: Callable[[str], None] = status.update
+        found = report.issue(chosen, form(events), told, broken=broken, compared=not broken)
+    document = found.json()
+    if as_json:
+        print(json.dumps(document), flush=True)
+    else:
+        _print(Console(), found, document)
+    if not found.clean:
+        raise typer.Exit(1)
+
+
+def _find_certificate() -> None:
+    """The certificate lies beside the product, not in it: no wheel carries deliberate defects."""
+    checkout = Path(__file__).parents[2]
+    if not (checkout / "crm_integration_tests" / "certificate").is_dir():
+        raise BadInput(
+            "certify needs the checkout: clone the repository and install it there with "
+            "pip install -e '.[embedded]'"
+        )
+    if str(checkout) not in sys.path:
+        sys.path.insert(0, str(checkout))
+
+
+def _list_breaks(as_json: bool) -> None:
+    from crm_integration_tests.certificate.breaks import BREAKS
+
+    if as_json:
+        print(json.dumps({one.name: one.what for one in BREAKS}))
+        return
+    for one in BREAKS:
+        print(f"{one.name:24} {one.what}")
+
+
+def _print(console: Console, found: Certificate, document: dict[str, Any]) -> None:
+    console.print(
+        f"seed {document['seed']}, {document['events']:,} events, "
+        f"{document['compared_fields']:,} fields compared, {document['seconds']:.0f} s"
+    )
+    console.print(_table("what was done to it", document["faults"]))
+    console.print(_table("killed at", document["kills"]))
+    counts = Table("found", "", "", title="what came of it")
+    for name, meaning in _MEANT.items():
+        colour = "red" if document[name] else "green"
+        counts.add_row(name, f"[{colour}]{document[name]}[/]", meaning)
+    console.print(counts)
+    console.print(
+        f"CRM calls per 1,000 events: {document['calls_per_1000']}, "
+        f"without faults {document['calls_per_1000_without_faults']}"
+    )
+    for kind, examples in document["examples"].items():
+        for example in examples:
+            console.print(f"  {kind}: {example}", markup=False)
+    console.print("[green]clean[/]" if found.clean else "[red]not clean[/]")
+
+
+def _table(title: str, numbers: dict[str, int]) -> Table:
+    table = Table(title=title, show_header=False)
+    for name, number in numbers.items():
+        table.add_row(name, str(number))
+    return table

@@ -1,0 +1,89 @@
+"""The fault certificate: one run with faults, one without, and what the oracle found.
+
+Prevents a figure that nobody can compare: the calls that faults cost are measured against the same
+events without a fault, in the same process and minute.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from crm_integration.sync.steps import Step
+from crm_integration_tests.certificate import breaks, crew
+from crm_integration_tests.certificate.run import Ran, Told, run
+from crm_integration_tests.certificate.scenario import Scenario, without_faults
+from crm_integration_tests.certificate.stand import database
+from crm_integration_tests.oracle.street.verdict import COUNTS
+
+SEED, EVENTS = 20_261_130, 2_000
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What one certificate says; `broken` names the defect that was put in, "" for none."""
+
+    ran: Ran
+    calm: Ran | None
+    seconds: float
+    broken: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Whether all six counts are zero and nothing was left undone."""
+        return _is_clean(self.ran) and (self.calm is None or _is_clean(self.calm))
+
+    def json(self) -> dict[str, Any]:
+        """The document of `certify --json`; calls are those to the CRMs, per 1,000 events."""
+        ran = self.ran
+        return {
+            "seed": ran.seed,
+            "events": sum(ran.happened.values()),
+            "faults": dict(sorted(ran.counts.items())),
+            "kills": {step.value: ran.kills[step.value] for step in Step},
+            **{name: ran.verdict[name] for name in COUNTS},
+            "compared_fields": ran.verdict["compared_fields"],
+            "calls_per_1000": _per_1000(ran),
+            "calls_per_1000_without_faults": None if self.calm is None else _per_1000(self.calm),
+            "clean_without_faults": self.calm is None or _is_clean(self.calm),
+            "happened": ran.happened,
+            "left": ran.left,
+            "quiet": ran.quiet,
+            "seconds": round(self.seconds, 1),
+            "seconds_of": ran.seconds,
+            "problems": ran.problems,
+            **({"broken": self.broken} if self.broken else {}),
+            "examples": ran.verdict["examples"],
+        }
+
+
+def issue(
+    seed: int, scenario: Scenario, told: Told, *, broken: str = "", compared: bool = True
+) -> Certificate:
+    """Run a certificate; with `compared` also the same world without faults, first.
+
+    Raises BadInput for a defect that is not known.
+    """
+    if broken:
+        breaks.named(broken)
+    began = time.monotonic()
+    crew.preload()
+    with database() as server:
+        calm = None
+        if compared:
+            calm = run(server, seed, without_faults(scenario), "calm", _as("without faults", told))
+        ran = run(server, seed, scenario, "storm", _as("with faults", told), broken)
+    return Certificate(ran, calm, time.monotonic() - began, broken)
+
+
+def _as(which: str, told: Told) -> Told:
+    return lambda words: told(f"{which}: {words}")
+
+
+def _per_1000(ran: Ran) -> float:
+    return round(1000 * ran.crm_calls / max(1, sum(ran.happened.values())), 1)
+
+
+def _is_clean(ran: Ran) -> bool:
+    return ran.quiet and not any(ran.verdict[name] for name in COUNTS)

@@ -33,6 +33,9 @@ _FIXES = {
     "window": "Use day or month.",
     "start_day": "Use an ISO day such as 2024-01-01.",
     "alert_url": "Use an https address (http only on 127.0.0.1, ::1 or localhost).",
+    "receiver_url": "Give the https address that stores reach, such as https://hooks.example.com",
+    "receiver_proxies": "Give addresses or networks with commas, such as 10.0.0.5,10.1.0.0/24",
+    "receiver_rate": "Give deliveries a second for one connection, such as 100",
     "mappings": "Name the folder with the mapping files, or install with pip install -e.",
     "log_level": "Use DEBUG, INFO, WARNING or ERROR.",
 }
@@ -77,6 +80,9 @@ class Settings(BaseSettings):
     window: Literal["day", "month"] = "day"
     start_day: date = date(2024, 1, 1)
     alert_url: str | None = Field(default=None, repr=False)
+    receiver_url: str | None = None
+    receiver_proxies: str | None = None
+    receiver_rate: float = Field(default=100.0, ge=1, le=100_000)
     mappings: Path = Field(default_factory=_default_mappings)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -99,7 +105,7 @@ class Settings(BaseSettings):
             raise ValueError("it is not base64 of exactly 32 bytes")
         return key
 
-    @field_validator("alert_url")
+    @field_validator("alert_url", "receiver_url")
     @classmethod
     def _sealed_on_the_way(cls, url: str | None) -> str | None:
         if url is None:

@@ -108,3 +108,21 @@ def test_an_alert_address_on_this_machine_may_be_plain(monkeypatch: pytest.Monke
     """The demo's own receiver of alerts has no certificate."""
     monkeypatch.setenv("CRM_INTEGRATION_ALERT_URL", "http://127.0.0.1:8099/alerts")
     assert get_settings().alert_url == "http://127.0.0.1:8099/alerts"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RECEIVER_URL", "http://hooks.example.com"),
+        ("RECEIVER_URL", "hooks.example.com"),
+        ("RECEIVER_RATE", "0"),
+        ("RECEIVER_RATE", "many"),
+    ],
+)
+def test_a_wrong_setting_of_the_receiver_is_named_with_its_fix(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """Stores would have been told an address over which everybody reads along."""
+    monkeypatch.setenv(f"CRM_INTEGRATION_{name}", value)
+    with pytest.raises(BadSetting, match=f"CRM_INTEGRATION_{name}.*Give "):
+        get_settings()

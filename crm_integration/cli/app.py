@@ -18,6 +18,7 @@ from crm_integration.cli.dev import dev
 from crm_integration.cli.holds import holds
 from crm_integration.cli.identity import identity
 from crm_integration.cli.mapping import mapping
+from crm_integration.cli.receiver import receiver
 from crm_integration.cli.replay import replay
 from crm_integration.cli.sandbox import sandbox
 from crm_integration.cli.tenant import tenant
@@ -32,6 +33,7 @@ _typer = typer.Typer(
 )
 _typer.command(rich_help_panel="run")(demo)
 _typer.command(rich_help_panel="run")(dev)
+_typer.command(rich_help_panel="run")(receiver)
 _typer.command(rich_help_panel="run")(sandbox)
 _typer.command(rich_help_panel="fix")(holds)
 _typer.add_typer(replay, name="replay", rich_help_panel="fix")

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from crm_integration.cli.connection_webhook import webhook
 from crm_integration.cli.opened import actor, house
 from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import BadInput
@@ -21,6 +22,7 @@ from crm_integration.sync.connecting import connect_crm, connect_store
 from crm_integration.tenancy.connections import connections_of
 
 connection = typer.Typer(help="Store and CRM accounts of a merchant.", no_args_is_help=True)
+connection.command("webhook")(webhook)
 
 
 class Side(StrEnum):

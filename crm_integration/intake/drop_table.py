@@ -22,12 +22,18 @@ from sqlalchemy import (
     and_,
     delete,
     func,
-    insert,
     select,
     tuple_,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert
 
+from crm_integration.intake.content_coding import (
+    BrokenCoding,
+    TooLargeOpened,
+    UnknownCoding,
+    opened,
+)
 from crm_integration.intake.limits import LARGEST, too_large
 from crm_integration.intake.raw_records import Kept, Observation, keep
 from crm_integration.intake.steps import QUEUE_ACKNOWLEDGED, RAW_COMMITTED, reached
@@ -72,6 +78,17 @@ def lane_of(tenant: str) -> int:
     return sha256(tenant.encode()).digest()[0] % LANES
 
 
+@dataclass(frozen=True)
+class Arrived:
+    """One delivery to be kept, with the keys of the tenant whose it is."""
+
+    drop_id: UUID
+    keys: TenantKeys = field(repr=False)
+    connection_id: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
 def put(
     connection: Connection,
     keys: TenantKeys,
@@ -80,23 +97,43 @@ def put(
     body: bytes,
 ) -> UUID:
     """Keep a delivery (role `crm_intake`), sealed before the insert; commit before answering."""
-    drop_id = uuid4()
-    row = str(drop_id)
+    one = Arrived(uuid4(), keys, connection_id, headers, body)
+    put_all(connection, [one])
+    return one.drop_id
+
+
+def put_all(connection: Connection, arrived: Sequence[Arrived]) -> None:
+    """Keep deliveries of any tenants in one transaction (role `crm_intake`).
+
+    One that is kept already stays as it is and is read once more, which changes nothing.
+    """
+    # No conflict target and no RETURNING: this role may not read.
     connection.execute(
-        insert(webhook_drop).values(
-            tenant_id=keys.tenant,
-            drop_id=drop_id,
-            connection_id=connection_id,
-            headers=keys.seal("webhook_drop", f"{row}/headers", orjson.dumps(dict(headers))),
-            body=keys.seal("webhook_drop", f"{row}/body", body),
-        )
+        insert(webhook_drop).inline().on_conflict_do_nothing(), [_sealed(one) for one in arrived]
     )
     connection.execute(
-        insert(webhook_queue)
-        .inline()  # no RETURNING: this role may not read
-        .values(lane=lane_of(keys.tenant), drop_id=drop_id, tenant_id=keys.tenant)
+        insert(webhook_queue).inline().on_conflict_do_nothing(),
+        [
+            {
+                "lane": lane_of(one.keys.tenant),
+                "drop_id": one.drop_id,
+                "tenant_id": one.keys.tenant,
+            }
+            for one in arrived
+        ],
     )
-    return drop_id
+
+
+def _sealed(one: Arrived) -> dict[str, str | UUID | bytes]:
+    row = str(one.drop_id)
+    headers = orjson.dumps(dict(one.headers))
+    return {
+        "tenant_id": one.keys.tenant,
+        "drop_id": one.drop_id,
+        "connection_id": one.connection_id,
+        "headers": one.keys.seal("webhook_drop", f"{row}/headers", headers),
+        "body": one.keys.seal("webhook_drop", f"{row}/body", one.body),
+    }
 
 
 def waiting(ops: Engine, *, limit: int, behind: str = "") -> list[Waiting]:
@@ -294,7 +331,8 @@ def _object(store: StoreConnector, dropped: Dropped) -> SourceObject | Named | N
 
     Raises Unreadable.
     """
-    delivery = store.webhook.read_delivery(dropped.headers, dropped.body)
+    body = _without_coding(dropped)
+    delivery = store.webhook.read_delivery(dropped.headers, body)
     if delivery.object_type is None or delivery.source_id is None:
         return None
     if delivery.object_type not in store.manifest.object_types:
@@ -303,6 +341,18 @@ def _object(store: StoreConnector, dropped: Dropped) -> SourceObject | Named | N
         # A deletion is a suspicion until it was read. And without a version an object would pass
         # for the newest one, whatever it is.
         return delivery.object_type, delivery.source_id
-    return SourceObject(
-        delivery.object_type, delivery.source_id, delivery.source_time, dropped.body
-    )
+    return SourceObject(delivery.object_type, delivery.source_id, delivery.source_time, body)
+
+
+def _without_coding(dropped: Dropped) -> bytes:
+    """The store's own bytes. Raises Unreadable."""
+    try:
+        return opened(dropped.headers, dropped.body, limit=LARGEST)
+    except TooLargeOpened:
+        raise too_large(LARGEST + 1) from None
+    except (UnknownCoding, BrokenCoding) as error:
+        raise Unreadable(
+            "bad_coding",
+            field="content-encoding",
+            fix="the body is not compressed as this header says: the object is polled instead",
+        ) from error

@@ -3,9 +3,11 @@
 Prevents a table without a policy: the migrations call `wall_in` for every table they make, and
 a test goes through the catalogue and fails for one that was left out.
 
-`crm_app` works inside one tenant. `crm_intake` drops deliveries and reads nothing. `crm_ops`
-moves the queue, meters calls and reads what is never personal. The owner is bound by its own
-policies too (FORCE), superusers are refused at start (`roles.assert_safe_role`).
+`crm_app` works inside one tenant. `crm_intake` drops deliveries and reads nothing but what the
+function `webhook_address` tells of one path whose keyed hash it knows. `crm_ops` moves the queue,
+meters calls and reads what is never personal. The owner is bound by its own policies too (FORCE):
+it sees what that function needs, of one path and then of one tenant. Superusers are refused at
+start (`roles.assert_safe_role`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ APP_GRANTS = {
     "attempts": "SELECT, INSERT",
     "verdicts": "SELECT, INSERT",
     "approvals": "SELECT, INSERT, UPDATE (used_at, used_by)",
+    "webhook_paths": "SELECT, INSERT, UPDATE (valid_until)",
+    "webhook_secrets": "SELECT, INSERT, UPDATE (valid_until)",
 }
 """Tables in which not even the tenant's own scope may change what was written."""
 
@@ -39,6 +43,15 @@ OPS_READS = {
     "holds": "tenant_id, hold_id, object_type, check_name, reason, fix, records, opened_at, "
     "released_at, released_by",
 }
+
+ONE_PATH = "digest = (select decode(nullif(current_setting('app.webhook_path', true), ''), 'hex'))"
+ADDRESS_READS = {
+    "webhook_paths": ONE_PATH,
+    "webhook_secrets": INSIDE,
+    "connections": INSIDE,
+    "tenants": INSIDE,
+}
+"""What the owner sees, so that its function `webhook_address` can tell of one path."""
 
 
 def wall_in(connection: Connection, tables: Iterable[Table]) -> None:
@@ -73,6 +86,10 @@ def _tenant_statements(bare: str, name: str) -> list[str]:
             f"CREATE POLICY overview ON {name} FOR SELECT TO crm_ops USING (true)",
             f"GRANT SELECT ({OPS_READS[bare]}) ON {name} TO crm_ops",
         ]
+    if bare in ADDRESS_READS:
+        statements.append(
+            f"CREATE POLICY address ON {name} FOR SELECT TO crm_owner USING ({ADDRESS_READS[bare]})"
+        )
     if bare == "webhook_drop":
         statements += [
             f"CREATE POLICY arrival ON {name} FOR INSERT TO crm_intake WITH CHECK (true)",

@@ -22,6 +22,7 @@ from crm_integration.stores._contract import (
     ToCanonicalModule,
     WebhookModule,
 )
+from crm_integration.stores._signing import WebhookSigning
 from crm_integration.transport.budget import CallBudget
 
 _HERE = Path(__file__).parent
@@ -53,6 +54,8 @@ class StoreManifest(BaseModel):
     metered_secret: str | None = None
     """The secret whose holder is metered as one account, whoever's tenant calls (an API key that
     serves all tenants); None: each connection is an account of its own."""
+    webhooks: WebhookSigning | None = None
+    """How deliveries are signed; without it the receiver takes none."""
     secrets: tuple[str, ...]
     """Names of the credentials a connection must hold."""
     settings: tuple[str, ...] = ()

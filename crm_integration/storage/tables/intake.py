@@ -54,6 +54,30 @@ webhook_queue = Table(
     info={"queue": True},
 )
 
+# Where a store sends its deliveries. The path is a secret: only its keyed hash is kept. After a
+# rotation the old one stays valid for a while.
+webhook_paths = tenant_table(
+    "webhook_paths",
+    Column("connection_id", Text, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("made_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("valid_until", DateTime(timezone=True)),
+    _connection_key(),
+)
+# A path is looked up before anybody knows whose it is.
+Index("uq_webhook_paths_digest", webhook_paths.c.digest, unique=True)
+
+# What a store signs its deliveries with.
+webhook_secrets = tenant_table(
+    "webhook_secrets",
+    Column("connection_id", Text, primary_key=True),
+    Column("secret_id", Uuid, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("made_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("valid_until", DateTime(timezone=True)),
+    _connection_key(),
+)
+
 raw_records = tenant_table(
     "raw_records",
     Column("raw_id", BigInteger, Identity(always=True), primary_key=True),

@@ -161,34 +161,10 @@ def claim(
     # As a plain sub-select it may be run once per row of the ledger: the limit would not hold.
     chosen = wanted.cte("chosen").prefix_with("MATERIALIZED")
     claim_id = uuid4()
-    expiry = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, CLAIM_SECONDS)
     rows = scope.connection.execute(
         update(ledger)
         .where(*_rows(scope, connection_id, object_type), ledger.c.object_id == chosen.c.object_id)
-        .values(
-            state=State.in_flight.value,
-            sending=ledger.c.desired,
-            sending_digest=ledger.c.desired_digest,
-            sending_mapping_id=ledger.c.mapping_id,
-            sending_raw_id=ledger.c.raw_id,
-            # A try whose answer was lost is remembered until one succeeds, whatever the tries in
-            # between come to: else its values would pass for a person's.
-            unclear=case(
-                (
-                    and_(
-                        ledger.c.sending.is_not(None),
-                        ledger.c.sending != all_(ledger.c.unclear),
-                    ),
-                    func.array_append(ledger.c.unclear, ledger.c.sending),
-                ),
-                else_=ledger.c.unclear,
-            ),
-            claim_id=claim_id,
-            claim_expires_at=expiry,
-            tries=ledger.c.tries + 1,
-            reason=None,
-            waiting_since=None,
-        )
+        .values(_taken(claim_id))
         .returning(
             ledger.c.object_id,
             ledger.c.sending,
@@ -203,6 +179,29 @@ def claim(
         )
     ).all()
     return [_claimed(scope, connection_id, object_type, claim_id, row) for row in rows]
+
+
+def _taken(claim_id: UUID) -> dict[str, Any]:
+    """New values of a claimed row: what is desired is what is being sent."""
+    lost = and_(ledger.c.sending.is_not(None), ledger.c.sending != all_(ledger.c.unclear))
+    return {
+        "state": State.in_flight.value,
+        "sending": ledger.c.desired,
+        "sending_digest": ledger.c.desired_digest,
+        "sending_mapping_id": ledger.c.mapping_id,
+        "sending_raw_id": ledger.c.raw_id,
+        # A try whose answer was lost is remembered until one succeeds, whatever the tries in
+        # between come to: else its values would pass for a person's.
+        "unclear": case(
+            (lost, func.array_append(ledger.c.unclear, ledger.c.sending)), else_=ledger.c.unclear
+        ),
+        "claim_id": claim_id,
+        "claim_expires_at": func.clock_timestamp()
+        + func.make_interval(0, 0, 0, 0, 0, 0, CLAIM_SECONDS),
+        "tries": ledger.c.tries + 1,
+        "reason": None,
+        "waiting_since": None,
+    }
 
 
 def _claimed(

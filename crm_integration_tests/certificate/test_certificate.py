@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from crm_integration.cli import app as cli
 from crm_integration.errors import BadInput
 from crm_integration_tests.certificate.breaks import BREAKS, named
 from crm_integration_tests.certificate.report import SEED, Certificate, issue

@@ -22,6 +22,7 @@ from crm_integration_tests.certificate.merchant import Merchant, Told
 TENANTS = (("north", "woocommerce"), ("south", "shopify"), ("west", "api2cart"))
 SPAN_DAYS = 40
 """The world's events lie in so many days before now."""
+_SPAN = (SPAN_DAYS - 1) * 86_400
 _SAME_SECOND = 0.05
 """How often two things happen in one second."""
 _KEYS = ("key-of-the-certificate", "secret-of-the-certificate")
@@ -57,7 +58,7 @@ class World:
             _merchant(seed, place, name, platform, clock)
             for place, (name, platform) in enumerate(TENANTS)
         )
-        step = (SPAN_DAYS - 1) * 86_400 / (events + 2)
+        step = _SPAN / (events + 2)
         return cls(merchants, clock, clock.now, step, rng)
 
     def advance(self, count: int) -> list[Sent]:
@@ -76,12 +77,13 @@ class World:
         return sent
 
     def _pass_time(self) -> None:
-        """The next event lies somewhere in the next step of the span, so none lies behind now."""
+        """The next event lies somewhere in the next step of the span; those beyond the span come
+        second by second, so that none lies behind now: no store has orders of tomorrow."""
         self.moved += 1
-        if self.rng.random() > _SAME_SECOND:
-            self.clock.now = max(
-                self.clock.now, self.began + (self.moved + self.rng.random()) * self.step
-            )
+        if self.rng.random() < _SAME_SECOND:
+            return
+        planned = self.began + (self.moved + self.rng.random()) * self.step
+        self.clock.now = max(self.clock.now + 1, min(planned, self.began + _SPAN))
 
     def again(self, tenant: str, orders: list[int], accounts: list[int]) -> list[Sent]:
         """New versions of these objects of a tenant: older ones are on their way right now."""

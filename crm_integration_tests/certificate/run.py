@@ -60,8 +60,7 @@ def run(
 ) -> Ran:
     """Fresh databases `name`, a world of this seed, a storm, calm, a verdict."""
     began = time.monotonic()
-    with stand(server, seed, scenario.events, name) as made:
-        timescale.hurry()
+    with stand(server, seed, scenario.events, name) as made, timescale.hurried():
         everywhere = create_engine(server.url(SUPERUSER, name), pool_pre_ping=True)
         crew = Crew(Errand("range", made.urls, made.mappings, made.tenants, broken=broken))
         office = PostOffice(made, random.Random(f"{seed}/post"))

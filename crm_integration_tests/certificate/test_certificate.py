@@ -7,6 +7,9 @@ import json
 import pytest
 
 from crm_integration.errors import BadInput
+from crm_integration.sync import ledger
+from crm_integration.transport import http, retry
+from crm_integration_tests.certificate import timescale
 from crm_integration_tests.certificate.breaks import BREAKS, named
 from crm_integration_tests.certificate.report import SEED, Certificate, issue
 from crm_integration_tests.certificate.scenario import full, small, without_faults
@@ -58,6 +61,14 @@ def test_a_full_storm_of_any_seed_is_survived(seed: int) -> None:
     assert all(document["kills"].values())
     if seed == SEED:
         assert document["calls_per_1000"] <= 1.5 * document["calls_per_1000_without_faults"]
+
+
+def test_who_directs_a_run_waits_as_long_as_ever_after_it() -> None:
+    """The tests behind it met time-outs of less than a second."""
+    before = (http.TIMEOUT, http.LONGEST_CALL, ledger.CLAIM_SECONDS, retry.LONGEST_WAIT)
+    with timescale.hurried():
+        assert ledger.CLAIM_SECONDS == timescale.CLAIM
+    assert before == (http.TIMEOUT, http.LONGEST_CALL, ledger.CLAIM_SECONDS, retry.LONGEST_WAIT)
 
 
 def test_there_are_a_dozen_defects_and_each_says_what_it_does() -> None:

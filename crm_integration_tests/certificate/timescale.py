@@ -7,6 +7,8 @@ half a claim, pauses grow, and what a run waits for is shorter than what a later
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -22,28 +24,47 @@ CALL, SILENCE, CONNECT = 0.8, 0.8, 0.3
 """A call lasts at most all three together."""
 
 
-def hurry(*, next_day: bool = False) -> None:
+def hurry(*, next_day: bool = False) -> dict[tuple[Any, str], Any]:
     """Shorten the waits of this process; with `next_day` also those that last until tomorrow.
 
-    Raises AttributeError for a constant that is gone.
+    Returns what was there before, by module and name. Raises AttributeError for a constant that
+    is gone.
     """
-    _set(ledger, CLAIM_SECONDS=CLAIM)
-    _set(dispatch, CLAIM_SECONDS=CLAIM, SEND_WITHIN=CLAIM - CALL - SILENCE - CONNECT)
-    _set(http, TIMEOUT=httpx.Timeout(SILENCE, connect=CONNECT))
-    _set(http, LONGEST_CALL=CALL)
-    _set(retry_policy, FIRST_SECONDS=0.05, LONGEST_SECONDS=2.0)
-    _set(crm_run, PAUSE=0.05, LONGEST_PAUSE=0.3)
-    _set(outcomes, ACCOUNT_PAUSE=0.5)
-    if next_day:
-        _set(waiting, LOOK_AGAIN=timedelta(seconds=1))
-    _set(throttle, _UNTOLD_WAIT=0.05)
-    _set(retry, LONGEST_WAIT=0.5)
-    hubspot_client._READS = hubspot_client._READS.__class__(  # type: ignore[misc]
+    reads = hubspot_client._READS.__class__(
         attempts=3, timeout=1.2, wait_initial=0.02, wait_max=0.1
     )
+    wanted: dict[tuple[Any, str], Any] = {
+        (ledger, "CLAIM_SECONDS"): CLAIM,
+        (dispatch, "CLAIM_SECONDS"): CLAIM,
+        (dispatch, "SEND_WITHIN"): CLAIM - CALL - SILENCE - CONNECT,
+        (http, "TIMEOUT"): httpx.Timeout(SILENCE, connect=CONNECT),
+        (http, "LONGEST_CALL"): CALL,
+        (retry_policy, "FIRST_SECONDS"): 0.05,
+        (retry_policy, "LONGEST_SECONDS"): 2.0,
+        (crm_run, "PAUSE"): 0.05,
+        (crm_run, "LONGEST_PAUSE"): 0.3,
+        (outcomes, "ACCOUNT_PAUSE"): 0.5,
+        (throttle, "_UNTOLD_WAIT"): 0.05,
+        (retry, "LONGEST_WAIT"): 0.5,
+        (hubspot_client, "_READS"): reads,
+    }
+    if next_day:
+        wanted[waiting, "LOOK_AGAIN"] = timedelta(seconds=1)
+    before = {(module, name): getattr(module, name) for module, name in wanted}
+    _set(wanted)
+    return before
 
 
-def _set(module: Any, **values: Any) -> None:
-    for name, value in values.items():
-        getattr(module, name)
+@contextmanager
+def hurried() -> Generator[None]:
+    """Shorter waits for a while: the process that directs a run has other things to do after it."""
+    before = hurry()
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(values: Mapping[tuple[Any, str], Any]) -> None:
+    for (module, name), value in values.items():
         setattr(module, name, value)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from crm_integration.errors import BadInput, NotFound
 from crm_integration.quality.holds import open_hold
 from crm_integration.sandbox.faults import FaultRule
-from crm_integration.sync import dead_letters
+from crm_integration.sync import dead_letters, retry_policy
 from crm_integration.sync.dead_letter_edits import edit
 from crm_integration.sync.dead_letter_story import Story, tell
 from crm_integration.sync.dead_letters import DeadLetter, Filter, Preview
@@ -273,7 +273,9 @@ def test_what_was_given_up_after_its_last_try_gets_all_its_tries_again(tenant: T
     """Redriven in a second outage it died at the first 503, since its tries were used up."""
     _refused(tenant, "ada@example.com")
     with tenant.scope() as scope:
-        scope.connection.execute(text("update ledger set tries = 12"))
+        scope.connection.execute(
+            text("update ledger set tries = :used"), {"used": retry_policy.MAX_TRIES}
+        )
     _redrive(tenant)
     tenant.portal.follow(FaultRule("status", "POST", UPSERT, status=503, count=1))
     tenant.sync("contact")

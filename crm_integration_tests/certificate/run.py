@@ -76,7 +76,9 @@ def run(
         finally:
             crew.close()
         told("the oracle compares")
-        return _ran(made, director, everywhere, seed, quiet, seconds)
+        ran = _ran(made, director, everywhere, seed, quiet, seconds)
+        everywhere.dispose()
+        return ran
 
 
 def _calm(made: Stand, crew: Crew, office: PostOffice, everywhere: Engine, told: Told) -> bool:

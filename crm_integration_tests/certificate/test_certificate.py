@@ -28,6 +28,7 @@ def _told(found: Certificate) -> str:
     return json.dumps(found.json(), indent=1)
 
 
+@pytest.mark.slow
 def test_two_drivers_on_the_same_tenants_are_exact_as_long_as_nothing_fails() -> None:
     """Webhooks come twice, late and out of order, sales edit records, and two list and two drain
     the same shops."""
@@ -45,6 +46,7 @@ def test_a_small_storm_loses_doubles_and_spoils_nothing() -> None:
     assert found.ran.verdict["compared_fields"] > 2_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOON_FOUND)
 def test_a_defect_is_found_without_any_fault(name: str) -> None:
     """A check that cannot fail proves nothing."""

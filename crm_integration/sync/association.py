@@ -3,7 +3,8 @@
 Prevents the order without its contact: what could not be tied yet stays noted on the ledger row
 and is tied as soon as the other record is bound (`waiting.py`). And the order that hangs on two
 people after a merge: what we tied ourselves is untied when it belongs to somebody else; what a
-person tied is not ours to untie.
+person tied is not ours to untie. And the tie that is only noted: a send that was never answered may
+have untied what the ledger row still names, and tied what it does not.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Ties:
     ) -> dict[UUID, Settled]:
         """Associate what is not associated so far, after what stands no more was untied; the
         results of all rows that have ties, or had some."""
-        tied = [one for one in candidates if one.desired.links or one.associated]
+        tied = [one for one in candidates if one.desired.links or _left(one)]
         if not tied:
             return {}
         links = {link for one in tied for link in one.desired.links}
@@ -56,7 +57,7 @@ class Ties:
             (one, link_id, self._tie(one, written, to_type, targets[link_id]))
             for one in tied
             for to_type, link_id in one.desired.links
-            if link_id in targets and link_id not in one.associated
+            if link_id in targets and link_id not in _tied(one)
         ]
         kept, failures = self._untie(tied, written, set(targets.values()), left)
         made: dict[UUID, list[UUID]] = defaultdict(list)
@@ -90,7 +91,7 @@ class Ties:
         A record that people merged answers under two ids: it is untied before it is tied again.
         """
         kept = {
-            one.object_id: [key for key in one.associated if key not in _left(one)] for one in tied
+            one.object_id: [key for key in _tied(one) if key not in _left(one)] for one in tied
         }
         failures: dict[UUID, RemoteError] = {}
         if "dissociate" not in self.offers:
@@ -131,10 +132,17 @@ def _none() -> ColumnElement[Any]:
     return literal([], ARRAY(Uuid))
 
 
+def _tied(one: Claimed) -> list[UUID]:
+    """Objects that a row is surely tied to: no unanswered send may have untied them."""
+    sends = [{key for _, key in sent.links} for sent in one.unclear]
+    return [key for key in one.associated if all(key in links for links in sends)]
+
+
 def _left(one: Claimed) -> list[UUID]:
-    """Objects that a row was tied to and does not belong to any more."""
+    """Objects that a row was tied to, or may have been, and does not belong to any more."""
     wanted = {key for _, key in one.desired.links}
-    return [key for key in one.associated if key not in wanted]
+    perhaps = (key for sent in one.unclear for _, key in sent.links)
+    return [key for key in dict.fromkeys((*one.associated, *perhaps)) if key not in wanted]
 
 
 def _result(one: Claimed, done: Sequence[UUID], failures: Mapping[UUID, RemoteError]) -> Settled:

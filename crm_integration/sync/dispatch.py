@@ -248,7 +248,10 @@ def _associate(sender: Sender, batch: Batch) -> None:
         sender.manifest.offers,
     )
     results = ties.associate(
-        [replace(one, associated=()) if one.object_id in new else one for one in candidates],
+        [
+            replace(one, associated=(), unclear=()) if one.object_id in new else one
+            for one in candidates
+        ],
         written,
     )
     batch.results |= results

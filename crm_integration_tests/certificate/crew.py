@@ -121,8 +121,10 @@ class Crew:
             hand.idle = 0 if writes or problems else hand.idle + 1
             hand.problems = [str(one) for one in problems]
             self.problems.update(hand.problems)
-        elif told == (hand.plan.fate, hand.plan.step):
-            hand.met = time.monotonic()
+        elif told[0] != "ready":
+            # It may have met its earlier plan just before it was told another one: what really
+            # happened counts, or nobody would ever thaw it.
+            hand.plan, hand.met = Plan(*told), time.monotonic()
 
     def thaw(self, hand: Hand) -> None:
         """Let a frozen driver go on."""

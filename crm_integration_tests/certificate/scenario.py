@@ -56,7 +56,7 @@ def full(events: int) -> Scenario:
         restart_pause=4.0,
         mapping_pause=4.0,
         sales_pause=3.0,
-        longest=400.0,
+        longest=600.0,
         portions=90,
     )
 

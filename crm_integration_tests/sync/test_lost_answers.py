@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import text
 
 from crm_integration.mapping.normalised import alike
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration.sync import crm_run
+from crm_integration.sync import dispatch as dispatching
+from crm_integration.sync.looking import Batch, Sender
 from crm_integration_tests.house import Tenant, account, at
 
 WRITES = r"/batch/(upsert|update)"
@@ -86,6 +89,47 @@ def test_a_value_that_the_crm_reshaped_is_still_ours(tenant: Tenant) -> None:
     tenant.hurry()
     tenant.sync("contact")
     assert tenant.portal.one("contact")["firstname"] == "Adele"
+
+
+def test_a_tie_that_a_killed_send_took_away_is_made_again(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The send that moved a contact to another company was killed before it noted that, and the
+    store took the move back: the ledger still named the first tie, so nobody made it again."""
+    kinds = ("company", "contact")
+
+    def moves(minutes: int, company: str) -> None:
+        billing = {"company": company, "country": "GB"}
+        _said(tenant, minutes, "Ada", billing=billing)
+
+    class _KilledError(BaseException):
+        pass
+
+    real = dispatching._commit  # pyright: ignore[reportPrivateUsage]
+
+    def killed(sender: Sender, batch: Batch) -> None:
+        if sender.object_type == "contact":
+            raise _KilledError
+        real(sender, batch)
+
+    moves(0, "Engines Ltd")
+    tenant.sync(*kinds)
+    moves(1, "Looms Ltd")
+    with monkeypatch.context() as patch, pytest.raises(_KilledError):
+        patch.setattr(dispatching, "_commit", killed)
+        tenant.sync(*kinds)
+    (contact,) = tenant.portal.records("contact")
+    names = {number: one["name"] for number, one in tenant.portal.records("company").items()}
+    tied = tenant.portal.linked("contact", contact, "company")
+    assert [names[one] for one in tied] == ["Looms Ltd"]
+    moves(2, "Engines Ltd")
+    with tenant.scope() as scope:
+        scope.connection.execute(
+            text("update ledger set claim_expires_at = now() - interval '1 s'")
+        )
+    tenant.sync(*kinds)
+    tied = tenant.portal.linked("contact", contact, "company")
+    assert [names[one] for one in tied] == ["Engines Ltd"]
 
 
 @pytest.mark.parametrize(

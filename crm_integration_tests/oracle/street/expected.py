@@ -51,9 +51,9 @@ def moment(*epochs: float | None) -> Value:
     return Value(epochs, "time")
 
 
-def none_or_lately() -> Value:
-    """No time, or one within this run."""
-    return Value((None, LATELY), "lately")
+def none_or_lately(*also: float) -> Value:
+    """No time, or one within this run; or one of these, in epoch seconds."""
+    return Value((None, LATELY, *also), "lately")
 
 
 def phone(value: str) -> Value:
@@ -83,7 +83,9 @@ def _same(kind: Kind, wanted: Any, held: str | None) -> bool:
         return _epoch(held) == float(wanted)
     if kind == "lately":
         at = _epoch(held)
-        return at is not None and 0 <= time.time() - at < wanted
+        return at is not None and (
+            at == float(wanted) or (wanted == LATELY and 0 <= time.time() - at < LATELY)
+        )
     if kind == "phone":
         return _international(held) == wanted
     if kind == "contains":

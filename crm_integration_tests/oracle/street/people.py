@@ -196,7 +196,11 @@ def _consent(tenant: Json, who: Somebody, opted_out: bool) -> dict[str, Value]:
             "ci_email_consent_at": none_or_lately(),
             "ci_email_consent_basis": text("crm", "crm: hs_email_optout"),
         }
-    return {"ci_email_consent": text(said["state"]), "ci_email_consent_at": moment(said["at"])}
+    at = moment(said["at"])
+    if opted_out:
+        # Both said no. The CRM's word is timed by when it was said there, which is today.
+        at = none_or_lately(float(said["at"]))
+    return {"ci_email_consent": text(said["state"]), "ci_email_consent_at": at}
 
 
 def companies(people: list[Somebody]) -> Iterator[Expected]:

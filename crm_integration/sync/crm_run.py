@@ -28,6 +28,7 @@ from crm_integration.sync.dispatch import Sender, Sent, dispatch
 from crm_integration.sync.ledger import due, move, within
 from crm_integration.sync.project import Among, Projected, project
 from crm_integration.sync.restraint import Limit, waiting_for_approval
+from crm_integration.sync.standing import standing
 from crm_integration.sync.steps import Step, reached
 from crm_integration.sync.tenant_settings import USUAL, EngineSettings
 from crm_integration.sync.transitions import State
@@ -177,13 +178,21 @@ class CrmSession:
 
     def _round(self, run: CrmRun) -> float | None:
         """One pass over all types; seconds until another one is worth while, None when done."""
+        there: Mapping[str, Collection[str]] | None = None
         try:
             for object_type, sent in run.sent.items():
-                self._send_type(object_type, sent, held=object_type in run.holds)
+                there = self._standing() if there is None else there
+                if there.get(object_type) and self._send_type(
+                    object_type, sent, there[object_type], held=object_type in run.holds
+                ):
+                    there = None  # what was sent may let others go on
         except Transient as error:
             run.problem = f"Transient {error.code}"
             pause = PAUSE if error.retry_after is None else error.retry_after
             return pause if pause <= LONGEST_PAUSE else None
+        if there == {}:
+            run.problem = None
+            return None
         if self._any(run, or_(self._soon(), ledger.c.state == State.unknown)):
             return PAUSE
         if not self._any(run, ledger.c.state == State.retry):
@@ -212,13 +221,20 @@ class CrmSession:
             self.adapter.close()
         return self.gate.calls if self.gate else 0
 
-    def _send_type(self, object_type: str, sent: Sent, *, held: bool) -> None:
+    def _standing(self) -> Mapping[str, Collection[str]]:
+        with self.engines.tenancy.scope(self.tenant) as scope:
+            return standing(scope, self.connection.connection_id)
+
+    def _send_type(
+        self, object_type: str, sent: Sent, there: Collection[str], *, held: bool
+    ) -> bool:
+        """Send what is due of one type; whether anything was."""
         with self.engines.tenancy.scope(self.tenant) as scope:
             place = (scope, self.connection.connection_id, object_type)
             longest = timedelta(hours=self.settings.crm_waits_hours)
-            settle_waiting(*place, held=held, longest_wait=longest)
+            settle_waiting(*place, held=held, longest_wait=longest, there=there)
             if held:
-                return
+                return False
             waiting = scope.connection.scalar(
                 select(func.count()).where(
                     ledger.c.tenant_id == self.tenant,
@@ -234,6 +250,7 @@ class CrmSession:
             self.prepared(mapping)
             adapter, gate = self.opened()
             dispatch(self.sender(adapter, gate, mapping), sent, on_batch=self.on_batch)
+        return bool(waiting)
 
     def prepared(self, mapping: CompiledMapping) -> Adapter:
         """The adapter, once the CRM has every field that the mapping writes or reads."""

@@ -6,14 +6,17 @@ was waited for is looked at before every dispatch, set-based.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, any_, func, or_, select
 
-from crm_integration.storage.tables.sync import bindings, ledger
+from crm_integration.storage.tables.sync import IS_LOOSE, bindings, ledger
 from crm_integration.sync.crm_merges import REASONS as MERGED_IN_CRM
 from crm_integration.sync.ledger import move
 from crm_integration.sync.restraint import WAITS, let_go
+from crm_integration.sync.standing import EVERYTHING, LOOSE
 from crm_integration.sync.transitions import State
 from crm_integration.tenancy.scope import TenantScope
 
@@ -41,30 +44,59 @@ def settle_waiting(
     *,
     held: bool,
     longest_wait: timedelta = LONGEST_WAIT,
+    there: Iterable[str] = EVERYTHING,
 ) -> None:
-    """Bring waiting rows of one object type up to date."""
-    where = (scope, connection_id, object_type)
-    move(*where, State.in_flight, State.unknown, ledger.c.claim_expires_at < func.clock_timestamp())
+    """Bring waiting rows of one object type up to date.
+
+    `there` is what `standing` found of this type; what is not there costs no statement.
+    """
+    moved = _Moves((scope, connection_id, object_type), set(there))
+    moved(State.in_flight, State.unknown, ledger.c.claim_expires_at < func.clock_timestamp())
     # The next claim looks for the record before it writes: adoption.py, by our own key.
-    move(*where, State.unknown, State.pending)
+    moved(State.unknown, State.pending)
     if held:
-        move(*where, State.pending, State.held, reason=HOLD)
+        moved(State.pending, State.held, reason=HOLD)
         return
-    move(*where, State.held, State.pending, ledger.c.reason.is_distinct_from(WAITS))
-    let_go(scope, connection_id, object_type)
+    moved(State.held, State.pending, ledger.c.reason.is_distinct_from(WAITS))
+    if State.held in moved.there:
+        let_go(scope, connection_id, object_type)
+        moved.there.add(State.pending)
     overdue = ledger.c.waiting_since < func.clock_timestamp() - longest_wait
     waiting = ledger.c.reason == DEPENDENCY
-    move(*where, State.parked, State.pending, waiting, ~_must_wait(scope))
-    move(*where, State.parked, State.pending, waiting, overdue, still_waiting=True)
+    moved(State.parked, State.pending, waiting, ~_must_wait(scope))
+    moved(State.parked, State.pending, waiting, overdue, still_waiting=True)
     asked_long_ago = ledger.c.waiting_since < func.clock_timestamp() - LOOK_AGAIN
     no_record = ledger.c.reason.in_((AMBIGUOUS, ANOTHERS, *MERGED_IN_CRM))
-    move(*where, State.parked, State.pending, no_record, asked_long_ago)
+    moved(State.parked, State.pending, no_record, asked_long_ago)
     fresh = or_(ledger.c.waiting_since.is_(None), ~overdue)
-    move(*where, State.pending, State.parked, _must_wait(scope), fresh, reason=DEPENDENCY)
-    lacking = ledger.c.reason.startswith(WITHOUT)
-    written_long_ago = ledger.c.written_at < func.clock_timestamp() - LOOK_AGAIN
-    more = or_(_can_be_associated(scope), and_(lacking, written_long_ago))
-    move(*where, State.synced, State.pending, more)
+    moved(State.pending, State.parked, _must_wait(scope), fresh, reason=DEPENDENCY)
+    if LOOSE in moved.there:
+        moved.there.add(State.synced)
+        lacking = ledger.c.reason.startswith(WITHOUT)
+        written_long_ago = ledger.c.written_at < func.clock_timestamp() - LOOK_AGAIN
+        more = or_(_can_be_associated(scope), and_(lacking, written_long_ago))
+        moved(State.synced, State.pending, IS_LOOSE, more)
+
+
+@dataclass
+class _Moves:
+    """Moves rows of one type, where there are any in that state."""
+
+    place: tuple[TenantScope, str, str]
+    there: set[str]
+
+    def __call__(
+        self,
+        before: State,
+        after: State,
+        *where: ColumnElement[bool],
+        reason: str | None = None,
+        still_waiting: bool = False,
+    ) -> None:
+        if before in self.there and move(
+            *self.place, before, after, *where, reason=reason, still_waiting=still_waiting
+        ):
+            self.there.add(after)
 
 
 def _must_wait(scope: TenantScope) -> ColumnElement[bool]:
@@ -119,7 +151,7 @@ def _bound(scope: TenantScope, object_id: ColumnElement[object]) -> ColumnElemen
 
 def _can_be_associated(scope: TenantScope) -> ColumnElement[bool]:
     """Written without a record it belongs to, which is bound by now."""
-    newly_bound = (
+    return (
         select(bindings.c.object_id)
         .where(
             bindings.c.tenant_id == scope.tenant,
@@ -129,5 +161,3 @@ def _can_be_associated(scope: TenantScope) -> ColumnElement[bool]:
         )
         .exists()
     )
-    incomplete = ~ledger.c.needs.contained_by(ledger.c.associated)
-    return and_(incomplete, newly_bound)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -88,6 +89,31 @@ Index(
     ledger.c.connection_id,
     ledger.c.object_type,
     postgresql_where=ledger.c.state == "skipped",
+)
+
+# Written out: a planner that is handed the state as a parameter cannot tell which index serves.
+IS_LOOSE = literal_column(
+    "(ledger.state = 'synced'"
+    " and (ledger.reason is not null or not ledger.needs <@ ledger.associated))",
+    Boolean,
+)
+"""A row that was written, but lacks a tie to a record it belongs to, or a field."""
+
+Index(
+    "ix_ledger_loose",
+    ledger.c.tenant_id,
+    ledger.c.connection_id,
+    ledger.c.object_type,
+    postgresql_where=text("state = 'synced' and (reason is not null or not needs <@ associated)"),
+)
+
+# Whether something was made by other rules than today's is asked at every run.
+Index(
+    "ix_ledger_mapping",
+    ledger.c.tenant_id,
+    ledger.c.connection_id,
+    ledger.c.object_type,
+    ledger.c.mapping_digest,
 )
 
 # Links name an object, not its type.

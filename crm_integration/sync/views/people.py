@@ -27,11 +27,12 @@ _CONSENT = tuple(
     f"{channel}_consent{part}" for channel in ("email", "sms") for part in ("", "_at", "_basis")
 )
 
+SHOWN = (customers.c.known, customers.c.merged_into.is_(None))
+"""Customers of whom more is known than that somebody named them, and who are nobody else."""
+
 
 def read_customers(scope: TenantScope, choice: Choice) -> list[Projectable]:
-    statement = chosen(scope, customers, choice).where(
-        customers.c.known, customers.c.merged_into.is_(None)
-    )
+    statement = chosen(scope, customers, choice).where(*SHOWN)
     rows = scope.connection.execute(statement).all()
     places = _addresses(scope, [row.customer_id for row in rows])
     return [

@@ -50,11 +50,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class EntityView:
-    """How one entity is read: its table, its id, when a row is ready, and how it is shown."""
+    """How one entity is read: its table, its id, how rows are shown, and which ones are at all."""
 
     table: Table
     key: ColumnElement[UUID]
     read: Callable[[TenantScope, Choice], list[Projectable]]
+    shown: tuple[ColumnElement[bool], ...] = ()
 
 
 def chosen(scope: TenantScope, table: Table, choice: Choice, *columns: Any) -> Select[Any]:

@@ -1,0 +1,45 @@
+"""Which rows of a ledger there is anything to do about, in one look.
+
+Prevents the run over nothing that asks seventy times: what waits, is due or can be tied is asked
+once for all object types, and what is not there costs no further statement.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from sqlalchemy import text
+
+from crm_integration.sync.transitions import State
+from crm_integration.tenancy.scope import TenantScope
+
+LOOSE = "loose"
+"""Written rows that lack a tie or a field (`tables.sync.IS_LOOSE`)."""
+
+EVERYTHING = (*State, LOOSE)
+
+# The states are written out, for the planner to see which partial index serves.
+_STANDING = text("""
+select object_type, state from ledger
+where tenant_id = :tenant and connection_id = :connection
+    and state in ('pending', 'retry', 'unknown', 'in_flight', 'parked')
+group by 1, 2
+union all
+select object_type, 'held' from ledger
+where tenant_id = :tenant and connection_id = :connection and state = 'held'
+group by 1
+union all
+select object_type, 'loose' from ledger
+where tenant_id = :tenant and connection_id = :connection
+    and state = 'synced' and (reason is not null or not needs <@ associated)
+group by 1
+""")
+
+
+def standing(scope: TenantScope, connection_id: str) -> dict[str, frozenset[str]]:
+    """Object type -> states of its rows that are not at rest, and `LOOSE`."""
+    found: dict[str, set[str]] = defaultdict(set)
+    asked = {"tenant": scope.tenant, "connection": connection_id}
+    for object_type, state in scope.connection.execute(_STANDING, asked):
+        found[object_type].add(state)
+    return {object_type: frozenset(states) for object_type, states in found.items()}

@@ -8,6 +8,7 @@ from crm_integration.defs.health.failed_checks import failed_checks
 from crm_integration.defs.jobs import JOBS
 from crm_integration.defs.live.abandoned_carts import abandoned_carts_sensor
 from crm_integration.defs.live.drop_table_sensor import drop_table_sensor
+from crm_integration.defs.live.lane_run import drain_deliveries
 from crm_integration.defs.maintenance.crm_changes import crm_changes_schedule, read_crm_changes
 from crm_integration.defs.maintenance.same_people import suggest_same_people, suggest_schedule
 from crm_integration.defs.maintenance.tenant_partitions import tenant_partitions
@@ -20,7 +21,7 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
 
 defs = Definitions(
     assets=[customer_data_path],
-    jobs=[*JOBS, suggest_same_people, read_crm_changes],
+    jobs=[*JOBS, drain_deliveries, suggest_same_people, read_crm_changes],
     schedules=[reconcile_schedule, suggest_schedule, crm_changes_schedule],
     sensors=[drop_table_sensor, abandoned_carts_sensor, failed_checks, tenant_partitions],
     resources={"house": HouseResource()},

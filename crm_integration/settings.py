@@ -36,6 +36,9 @@ _FIXES = {
     "receiver_url": "Give the https address that stores reach, such as https://hooks.example.com",
     "receiver_proxies": "Give addresses or networks with commas, such as 10.0.0.5,10.1.0.0/24",
     "receiver_rate": "Give deliveries a second for one connection, such as 100",
+    "live_groups": "Give how many live runs share the lanes, 1 to 16.",
+    "live_life": "Give the seconds after which a live run hands over, 30 to 86400.",
+    "webserver_url": "Give the address of the Dagster UI, such as http://127.0.0.1:3000",
     "mappings": "Name the folder with the mapping files, or install with pip install -e.",
     "log_level": "Use DEBUG, INFO, WARNING or ERROR.",
 }
@@ -83,6 +86,9 @@ class Settings(BaseSettings):
     receiver_url: str | None = None
     receiver_proxies: str | None = None
     receiver_rate: float = Field(default=100.0, ge=1, le=100_000)
+    live_groups: int = Field(default=1, ge=1, le=16)
+    live_life: float = Field(default=900.0, ge=30, le=86_400)
+    webserver_url: str | None = None
     mappings: Path = Field(default_factory=_default_mappings)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -105,7 +111,7 @@ class Settings(BaseSettings):
             raise ValueError("it is not base64 of exactly 32 bytes")
         return key
 
-    @field_validator("alert_url", "receiver_url")
+    @field_validator("alert_url", "receiver_url", "webserver_url")
     @classmethod
     def _sealed_on_the_way(cls, url: str | None) -> str | None:
         if url is None:

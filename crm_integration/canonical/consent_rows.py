@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, and_, or_, select, update
+from sqlalchemy import FromClause, and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.canonical.consent_decision import Decision, TimedBy, Word, decide
@@ -209,7 +209,7 @@ def _columns(decision: Decision | None) -> tuple[Any, Any, Any]:
     return decision.state, decision.at, decision.basis
 
 
-def _words(scope: TenantScope, asked: Table) -> dict[tuple[UUID, str], list[Word]]:
+def _words(scope: TenantScope, asked: FromClause) -> dict[tuple[UUID, str], list[Word]]:
     """All words of the asked customers' identities, and what the CRM holds of these customers;
     by customer and channel."""
     people, events = customer_identities.c, consent_events.c

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, Table, Text, and_, cast, select
+from sqlalchemy import CTE, FromClause, Text, and_, cast, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from crm_integration.canonical.consent_decision import Word
@@ -37,7 +37,7 @@ class Said:
     at: datetime
 
 
-def crm_words(scope: TenantScope, asked: Table) -> list[tuple[UUID, str, Word]]:
+def crm_words(scope: TenantScope, asked: FromClause) -> list[tuple[UUID, str, Word]]:
     """(customer, channel, word) of the opt-outs that the CRM holds of the customers in `asked`,
     and of those that became one of them."""
     who = _with_merged(scope, asked)
@@ -81,7 +81,7 @@ def said_before(
     }
 
 
-def _with_merged(scope: TenantScope, asked: Table) -> CTE:
+def _with_merged(scope: TenantScope, asked: FromClause) -> CTE:
     """(customer, who of the asked it is by now)."""
     themselves = select(asked.c.customer_id, asked.c.customer_id.label("root"))
     first = themselves.cte("counts_for", recursive=True)

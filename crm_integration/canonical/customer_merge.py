@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, exists, select, update
+from sqlalchemy import ColumnElement, FromClause, Table, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.canonical.facts import retell_dependents
@@ -109,7 +109,7 @@ def _write_trail(scope: TenantScope, arrivals: Sequence[Arrival]) -> None:
 
 
 def _repoint(
-    scope: TenantScope, table: Table, moved: Table, returned: ColumnElement[UUID]
+    scope: TenantScope, table: Table, moved: FromClause, returned: ColumnElement[UUID]
 ) -> list[UUID]:
     """Rows of the customers that were left, whose identity went elsewhere; in no other order."""
     said = customer_identities

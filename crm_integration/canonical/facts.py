@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Subquery, Table, and_, case, false, func, or_, select, update
+from sqlalchemy import FromClause, Subquery, and_, case, false, func, or_, select, update
 
 from crm_integration.canonical.customers import LifecycleStage
 from crm_integration.canonical.orders import FinancialState
@@ -48,7 +48,7 @@ def refresh_orders(scope: TenantScope, order_ids: Iterable[UUID]) -> None:
     )
 
 
-def _refunds_of(scope: TenantScope, asked: Table) -> Subquery:
+def _refunds_of(scope: TenantScope, asked: FromClause) -> Subquery:
     theirs = and_(
         refunds.c.tenant_id == scope.tenant,
         refunds.c.order_id == asked.c.order_id,
@@ -66,7 +66,7 @@ def _refunds_of(scope: TenantScope, asked: Table) -> Subquery:
     )
 
 
-def _parcels_of(scope: TenantScope, asked: Table) -> Subquery:
+def _parcels_of(scope: TenantScope, asked: FromClause) -> Subquery:
     """Parcels that left; one that is only labelled or was called back ships nothing."""
     theirs = and_(
         shipments.c.tenant_id == scope.tenant,

@@ -15,8 +15,8 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Select,
-    Table,
     and_,
     exists,
     func,
@@ -89,7 +89,7 @@ class _Frontier:
 
 def neighbourhood(
     scope: TenantScope,
-    asked: Table,
+    asked: FromClause,
     incoming: Iterable[Persona],
     *,
     former_emails: Collection[bytes] = (),
@@ -206,11 +206,11 @@ def _holders(personas: Iterable[Persona], nameless: bytes) -> dict[bytes, set[by
 
 def _without_crowded(
     scope: TenantScope,
-    asked: Table,
+    asked: FromClause,
     ahead: _Frontier,
     incoming: Mapping[bytes, set[bytes]],
     no_keys: set[bytes],
-) -> Table:
+) -> FromClause:
     """Note the keys that too many hold; those that did without the incoming lead nowhere.
 
     Returns the frontier that is left, staged.
@@ -233,7 +233,9 @@ def _without_crowded(
     return _staged(scope, ahead) if crowded else staged
 
 
-def _few_holders(scope: TenantScope, asked: Table, staged: Table, name: str) -> Select[Any, Any]:
+def _few_holders(
+    scope: TenantScope, asked: FromClause, staged: FromClause, name: str
+) -> Select[Any, Any]:
     """Key and holder, one more than a key may have at most; nameless ones do not count."""
     table = customer_identities
     some = (
@@ -250,7 +252,7 @@ def _few_holders(scope: TenantScope, asked: Table, staged: Table, name: str) -> 
     return select(staged.c[name], some.c.holder_key).join_from(staged, some, true())
 
 
-def _settled(scope: TenantScope, asked: Table) -> ColumnElement[bool]:
+def _settled(scope: TenantScope, asked: FromClause) -> ColumnElement[bool]:
     """Rows that have spoken and are not about to be replaced."""
     table = customer_identities
     return and_(
@@ -260,7 +262,9 @@ def _settled(scope: TenantScope, asked: Table) -> ColumnElement[bool]:
     )
 
 
-def _read(scope: TenantScope, asked: Table, staged: Table, found: Neighbourhood) -> _Frontier:
+def _read(
+    scope: TenantScope, asked: FromClause, staged: FromClause, found: Neighbourhood
+) -> _Frontier:
     """Add the personas that the frontier leads to; returns where those lead."""
     further = _Frontier()
     table = customer_identities
@@ -289,7 +293,7 @@ def _read(scope: TenantScope, asked: Table, staged: Table, found: Neighbourhood)
     return further
 
 
-def _grouped(scope: TenantScope, asked: Table, reached: Any) -> Select[Any]:
+def _grouped(scope: TenantScope, asked: FromClause, reached: Any) -> Select[Any]:
     """All rows of the reached personas, one for each of their homes and places."""
     table = customer_identities
     ordered = func.array_agg(aggregate_order_by(table.c.identity_id, table.c.identity_id))
@@ -302,5 +306,5 @@ def _grouped(scope: TenantScope, asked: Table, reached: Any) -> Select[Any]:
     )
 
 
-def _staged(scope: TenantScope, ahead: _Frontier) -> Table:
+def _staged(scope: TenantScope, ahead: _Frontier) -> FromClause:
     return stage(scope.connection, customer_identities, _LEADS, ahead.rows())

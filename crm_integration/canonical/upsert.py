@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, case, delete, func, literal, or_, select
+from sqlalchemy import FromClause, Table, case, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.storage.bulk import stage
@@ -56,14 +56,13 @@ def upsert_versions(
     names = (id_column, *columns, *VERSION_COLUMNS)
     staged = stage(scope.connection, table, names, rows)
     idle = _classify(scope, table, staged, id_column, outcome)
-    if idle:
-        scope.connection.execute(delete(staged).where(staged.c[id_column].in_(idle)))
-    _write(scope, table, staged, names, id_column)
+    if len(idle) < len(rows):
+        _write(scope, table, staged, names, id_column, idle)
     return outcome
 
 
 def _classify(
-    scope: TenantScope, table: Table, staged: Table, id_column: str, outcome: Upserted
+    scope: TenantScope, table: Table, staged: FromClause, id_column: str, outcome: Upserted
 ) -> list[UUID]:
     """Sort staged ids into `outcome`; returns those that need no write at all."""
     order = ("rank", "source_time", "observation", "raw_id")
@@ -104,12 +103,17 @@ def _classify(
 
 
 def _write(
-    scope: TenantScope, table: Table, staged: Table, names: Sequence[str], id_column: str
+    scope: TenantScope,
+    table: Table,
+    staged: FromClause,
+    names: Sequence[str],
+    id_column: str,
+    idle: Sequence[UUID],
 ) -> None:
-    statement = insert(table).from_select(
-        ["tenant_id", *names],
-        select(literal(scope.tenant), *(staged.c[name] for name in names)),
-    )
+    rows = select(literal(scope.tenant), *(staged.c[name] for name in names))
+    if idle:
+        rows = rows.where(staged.c[id_column].not_in(idle))
+    statement = insert(table).from_select(["tenant_id", *names], rows)
     new = statement.excluded
     differs = table.c.content_digest != new.content_digest
     updates: dict[str, Any] = {name: new[name] for name in names if name != id_column}

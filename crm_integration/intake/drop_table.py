@@ -22,12 +22,15 @@ from sqlalchemy import (
     and_,
     delete,
     func,
+    or_,
     select,
     tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 
+from crm_integration.errors import CrmIntegrationError
 from crm_integration.intake.content_coding import (
     BrokenCoding,
     TooLargeOpened,
@@ -35,8 +38,10 @@ from crm_integration.intake.content_coding import (
     opened,
 )
 from crm_integration.intake.limits import LARGEST, too_large
+from crm_integration.intake.poison import count_try
 from crm_integration.intake.raw_records import Kept, Observation, keep
 from crm_integration.intake.steps import QUEUE_ACKNOWLEDGED, RAW_COMMITTED, reached
+from crm_integration.intake.touched import note_touched
 from crm_integration.intake.unreadable import BadDelivery, keep_back_deliveries
 from crm_integration.storage.sealing import TenantKeys
 from crm_integration.storage.tables.intake import webhook_drop, webhook_queue
@@ -47,6 +52,9 @@ from crm_integration.tenancy.scope import Tenancy, TenantScope
 
 LANES = 16
 """Tenants are spread over this many lanes by a stable hash."""
+
+CHANNEL = "webhook_drop"
+"""On which a commit of deliveries is told: `<lane> <tenant>`."""
 
 DRAIN_BATCH = 500
 DRAIN_BYTES = 16 * 1024 * 1024
@@ -122,6 +130,9 @@ def put_all(connection: Connection, arrived: Sequence[Arrived]) -> None:
             for one in arrived
         ],
     )
+    for tenant in dict.fromkeys(one.keys.tenant for one in arrived):
+        # Heard by whoever drains the lane, at the commit; nobody relies on it.
+        connection.execute(select(func.pg_notify(CHANNEL, f"{lane_of(tenant)} {tenant}")))
 
 
 def _sealed(one: Arrived) -> dict[str, str | UUID | bytes]:
@@ -156,63 +167,84 @@ def waiting(ops: Engine, *, limit: int, behind: str = "") -> list[Waiting]:
 Named = tuple[str, str]
 """(object type, source id)."""
 
+Thin = Mapping[Named, tuple[UUID, ...]]
+"""What deliveries only name, with those deliveries."""
+
 
 @dataclass(frozen=True)
 class Drained(Kept):
     """What deliveries brought. `thin` names the objects that some only tell about, with their
     deliveries: those stay in the queue until the objects were read (`acknowledge`)."""
 
-    thin: Mapping[Named, tuple[UUID, ...]] = field(
-        default_factory=lambda: dict[Named, tuple[UUID, ...]]()
-    )
+    thin: Thin = field(default_factory=lambda: dict[Named, tuple[UUID, ...]]())
 
 
 def drain(
-    tenancy: Tenancy, ops: Engine, tenant: str, store: StoredConnection, *, run_id: str
+    tenancy: Tenancy,
+    ops: Engine,
+    tenant: str,
+    store: StoredConnection,
+    *,
+    run_id: str,
+    postponed: bool = True,
 ) -> Drained:
     """Read all waiting deliveries of a store connection into raw records; the store is not asked.
 
-    All that are queued are read, also those that start no run of their own for now. `doubtful`
-    names what only a direct read can tell: two contents with one source time.
+    With `postponed` also those whose store did not answer lately. `doubtful` names what only a
+    direct read can tell: two contents with one source time. What breaks its reader is read alone,
+    and put aside after some tries (`poison.py`).
     """
-    kept, behind = Kept(), None
+    kept, behind, most = Kept(), None, DRAIN_BATCH
     thin: dict[Named, list[UUID]] = defaultdict(list)
     while True:
         with ops.begin() as claim:
-            claimed = _claim(claim, tenant, behind)
-            if not claimed:
-                break
-            behind = claimed[-1]
+            claimed = _claim(claim, tenant, behind, most, postponed=postponed)
             ids = [one.drop_id for one in claimed]
-            brought, read = _keep(tenancy, tenant, store, ids, run_id, thin)
+            if not ids:
+                break
+            try:
+                brought, read = _keep(tenancy, tenant, store, ids, run_id, thin)
+            except (SQLAlchemyError, CrmIntegrationError):
+                raise
+            except Exception as error:  # noqa: BLE001 - the delivery's boundary
+                if len(ids) == 1:
+                    count_try(claim, tenant, ids[0], error)
+                    behind = claimed[-1]
+                most = 1
+                continue
+            behind = claimed[-1]
             kept = kept + brought
             reached(RAW_COMMITTED)
             # The raw records are committed by now; only then do the rows leave the queue. Those
             # of another connection of this tenant stay, and those that carry no object.
             claim.execute(delete(webhook_queue).where(webhook_queue.c.drop_id.in_(read)))
+            note_touched(claim, tenant, brought.days)
         reached(QUEUE_ACKNOWLEDGED)
+        if len(claimed) < most:
+            break
     named = {one: tuple(ids) for one, ids in thin.items()}
     if named:
-        _postpone(ops, chain.from_iterable(named.values()))
-    return Drained(kept.kept, kept.suppressed, kept.doubtful, named)
+        _postpone(ops, chain.from_iterable(named.values()), run_id)
+    return Drained(kept.kept, kept.suppressed, kept.doubtful, kept.days, named)
 
 
-def _postpone(ops: Engine, deliveries: Iterable[UUID]) -> None:
+def _postpone(ops: Engine, deliveries: Iterable[UUID], run_id: str) -> None:
     """Let these start no run for a while: whoever read them is about to ask their store, and if
     it is down it need not be asked every minute."""
     with ops.begin() as connection:
         connection.execute(
             update(webhook_queue)
             .where(webhook_queue.c.drop_id.in_(list(deliveries)))
-            .values(ready_at=func.now() + ASK_AGAIN)
+            .values(ready_at=func.now() + ASK_AGAIN, asked_by=run_id)
         )
 
 
-def acknowledge(ops: Engine, deliveries: Iterable[UUID]) -> None:
+def acknowledge(ops: Engine, tenant: str, deliveries: Iterable[UUID], kept: Kept) -> None:
     """Take deliveries out of the queue: what they told about has been read and kept."""
     with ops.begin() as connection:
         done = list(deliveries)
         connection.execute(delete(webhook_queue).where(webhook_queue.c.drop_id.in_(done)))
+        note_touched(connection, tenant, kept.days)
     reached(QUEUE_ACKNOWLEDGED)
 
 
@@ -222,7 +254,15 @@ class _Claimed:
     drop_id: UUID
 
 
-def _claim(connection: Connection, tenant: str, behind: _Claimed | None) -> list[_Claimed]:
+def _claim(
+    connection: Connection,
+    tenant: str,
+    behind: _Claimed | None,
+    most: int,
+    *,
+    postponed: bool,
+) -> list[_Claimed]:
+    ready = webhook_queue.c.ready_at <= func.now()
     place = tuple_(webhook_queue.c.ready_at, webhook_queue.c.drop_id)
     further = [] if behind is None else [place > tuple_(behind.ready_at, behind.drop_id)]
     rows = connection.execute(
@@ -230,10 +270,11 @@ def _claim(connection: Connection, tenant: str, behind: _Claimed | None) -> list
         .where(
             webhook_queue.c.lane == lane_of(tenant),
             webhook_queue.c.tenant_id == tenant,
+            or_(ready, webhook_queue.c.tries == 0) if postponed else ready,
             *further,
         )
         .order_by(webhook_queue.c.ready_at, webhook_queue.c.drop_id)
-        .limit(DRAIN_BATCH)
+        .limit(most)
         .with_for_update(skip_locked=True)
     )
     return [_Claimed(row.ready_at, row.drop_id) for row in rows]

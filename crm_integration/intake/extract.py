@@ -81,6 +81,10 @@ class OpenStore:
     connector: StoreConnector
     client: Client
 
+    def close(self) -> None:
+        """Give the client back."""
+        self.client.close()
+
 
 def open_store(
     tenancy: Tenancy, ops: Engine, tenant: str, connection: StoredConnection

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import FromClause, Select, Table, and_, func, lateral, not_, or_, select, true
+from sqlalchemy import FromClause, Select, and_, func, lateral, not_, or_, select, true
 
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import GONE, IS_GONE, raw_records
@@ -46,6 +46,20 @@ class RawRecord:
     def is_gone(self) -> bool:
         """A tombstone: the object does not exist any more."""
         return GONE in self.flags
+
+
+def underived(scope: TenantScope, connection_id: str) -> frozenset[str]:
+    """Object types with a raw record that nobody has derived so far."""
+    rows = scope.connection.execute(
+        select(raw_records.c.object_type)
+        .where(
+            raw_records.c.tenant_id == scope.tenant,
+            raw_records.c.connection_id == connection_id,
+            raw_records.c.outcome.is_(None),
+        )
+        .distinct()
+    )
+    return frozenset(rows.scalars())
 
 
 def newest_in_window(
@@ -182,7 +196,7 @@ def overtaken(
 
 
 def _overtaken(
-    scope: TenantScope, connection_id: str, object_type: str, asked: Table, after: int
+    scope: TenantScope, connection_id: str, object_type: str, asked: FromClause, after: int
 ) -> Select[Any]:
     """Those received behind `after`, each only if those before it have less than `CHUNK_BYTES`."""
     size = func.octet_length(raw_records.c.payload)
@@ -255,7 +269,7 @@ def _parents(
     wanted = [(identifier,) for identifier in ids if identifier is not None]
     if parent_type is None or not wanted:
         return {}
-    asked: Table = stage(scope.connection, raw_records, ("source_id",), wanted)
+    asked: FromClause = stage(scope.connection, raw_records, ("source_id",), wanted)
     newest = _newest(scope, connection_id, parent_type, asked.c.source_id, living=True)
     rows = scope.connection.execute(
         select(newest.c.source_id, newest.c.uid, newest.c.payload, newest.c.shape).join_from(

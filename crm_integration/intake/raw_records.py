@@ -47,17 +47,20 @@ class Observation(IntEnum):
 @dataclass(frozen=True)
 class Kept:
     """What became of a batch. `doubtful` names objects whose source time is that of their latest
-    raw record while the content differs: only a direct read can tell which one stands."""
+    raw record while the content differs: only a direct read can tell which one stands. `days`
+    holds (object type, day) of what was kept."""
 
     kept: int = 0
     suppressed: int = 0
     doubtful: tuple[tuple[str, str], ...] = ()
+    days: frozenset[tuple[str, date]] = frozenset()
 
     def __add__(self, other: Kept) -> Kept:
         return Kept(
             self.kept + other.kept,
             self.suppressed + other.suppressed,
             self.doubtful + other.doubtful,
+            self.days | other.days,
         )
 
 
@@ -130,7 +133,8 @@ def keep(
         _sort(scope, source, marks, source.shape or shape, observation, latest, days, sorted_)
     insert_records(scope, connection_id, sorted_.fresh, observation, run_id)
     _count_again(scope, sorted_.again)
-    return Kept(len(sorted_.fresh), len(sorted_.again), tuple(sorted_.doubtful))
+    days_kept = frozenset((row[1], row[5]) for row in sorted_.fresh)
+    return Kept(len(sorted_.fresh), len(sorted_.again), tuple(sorted_.doubtful), days_kept)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, Table, func, not_, select
+from sqlalchemy import ColumnElement, FromClause, Select, func, not_, select
 
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import IS_GONE, raw_records
@@ -37,7 +37,7 @@ def gone_since(
     return {(row[0], row[1]): row[2] for row in scope.connection.execute(there)}
 
 
-def has_tombstone(scope: TenantScope, connection_id: str, asked: Table) -> ColumnElement[bool]:
+def has_tombstone(scope: TenantScope, connection_id: str, asked: FromClause) -> ColumnElement[bool]:
     """Whether the object of a row of `asked` was ever gone; for use in a larger query."""
     return (
         select(raw_records.c.raw_id)

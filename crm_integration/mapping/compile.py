@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import ast
 from collections import abc
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -36,11 +38,27 @@ Project = abc.Callable[[View], dict[str, FieldValue]]
 def compile_mapping(
     mapping: Mapping, overrides: abc.Mapping[str, FieldOverride] | None = None
 ) -> CompiledMapping:
-    """The mapping with a tenant's overrides, ready to run.
+    """The mapping with a tenant's overrides, ready to run; compiled once a process.
 
     Raises BadMapping naming the tenant file's line when an override does not fit.
     """
-    fields = _with_overrides(mapping, overrides or {})
+    return _compiled(_Source(mapping.digest, repr(overrides or ""), mapping, overrides or {}))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is compiled; equal where the file and the overrides are, wherever those lie."""
+
+    digest: str
+    overridden: str
+    mapping: Mapping = field(compare=False)
+    overrides: abc.Mapping[str, FieldOverride] = field(compare=False)
+
+
+@lru_cache(maxsize=1_024)
+def _compiled(source: _Source) -> CompiledMapping:
+    mapping, overrides = source.mapping, source.overrides
+    fields = _with_overrides(mapping, overrides)
     return CompiledMapping(
         mapping_id=mapping.id,
         digest=mapping.digest,
@@ -50,7 +68,7 @@ def compile_mapping(
         project=_project(fields, mapping.entity),
         associations=_associations(mapping),
         match=_match(mapping),
-        overridden=tuple(sorted(overrides or {})),
+        overridden=tuple(sorted(overrides)),
     )
 
 

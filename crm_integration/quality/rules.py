@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import lru_cache
 from hashlib import blake2b
 from operator import itemgetter
 
@@ -87,10 +88,15 @@ def rules_version(options: Mapping[str, Scalar]) -> str:
     Thresholds of a window (`quarantine.*`, `volume.*`), contracts, set rules and the wording of
     a fix are left out: they change no row's verdict. Raises BadInput for a wrong option.
     """
+    return _rules_version(tuple(sorted(options.items())))
+
+
+@lru_cache(maxsize=1_024)
+def _rules_version(options: tuple[tuple[str, Scalar], ...]) -> str:
     rows = sorted(
         (
             {**asdict(replace(rule, fix="")), "kind": type(rule.check).__name__}
-            for rule in rules_for(options)
+            for rule in rules_for(dict(options))
             if rule.level != "set"
         ),
         key=itemgetter("name"),

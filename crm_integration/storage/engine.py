@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 
 APPLICATION = "crm_integration"
@@ -35,6 +36,18 @@ def dispose_engines() -> None:
     with _guard:
         for key in [key for key in _engines if key[2] == os.getpid()]:
             _engines.pop(key).dispose()
+
+
+def own_connection(engine: Engine) -> Connection:
+    """A connection that goes back to no pool, each statement for itself: for what lives as long
+    as a session does (a lock, what is listened to). The caller closes it."""
+    connection = engine.connect()
+    connection.rollback()
+    # Not as an option of SQLAlchemy's: what it would undo at the end belongs to the pool.
+    driver: Any = connection.connection.dbapi_connection
+    driver.autocommit = True
+    connection.detach()
+    return connection
 
 
 def _create(url: str, pool_size: int) -> Engine:

@@ -39,6 +39,8 @@ OPS_READS = {
     "tenants": "tenant_id, started_on, created_at",
     "verdicts": "tenant_id, verdict_id, entity, check_name, window_start, window_end, passed, "
     "rows, failed, highest_raw_id, rules_version, details, run_id, decided_at",
+    "ledger": "tenant_id, connection_id, object_type, state, next_try_at, claim_expires_at, "
+    "waiting_since",
     "carts": "tenant_id, cart_changed_at, completed_at, customer_id, settled",
     "holds": "tenant_id, hold_id, object_type, check_name, reason, fix, records, opened_at, "
     "released_at, released_by",

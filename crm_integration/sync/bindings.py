@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, Table, delete, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.crms._contract import FieldValue
@@ -196,7 +196,7 @@ def _lock(scope: TenantScope, connection_id: str, object_type: str) -> None:
     scope.connection.execute(select(func.pg_advisory_xact_lock(number)))
 
 
-def _leave_other_records(scope: TenantScope, staged: Table) -> None:
+def _leave_other_records(scope: TenantScope, staged: FromClause) -> None:
     """Objects that move to another record leave theirs first: two may change places."""
     scope.connection.execute(
         delete(bindings).where(
@@ -207,7 +207,7 @@ def _leave_other_records(scope: TenantScope, staged: Table) -> None:
     )
 
 
-def _same(staged: Table, *names: str) -> list[ColumnElement[bool]]:
+def _same(staged: FromClause, *names: str) -> list[ColumnElement[bool]]:
     return [bindings.c[name] == staged.c[name] for name in names]
 
 

@@ -26,6 +26,7 @@ from crm_integration.storage.tables.sync import ledger
 from crm_integration.sync import merged_records
 from crm_integration.sync.dispatch import Sender, Sent, dispatch
 from crm_integration.sync.ledger import due, move, within
+from crm_integration.sync.open_accounts import OpenAccounts
 from crm_integration.sync.project import Among, Projected, project
 from crm_integration.sync.restraint import Limit, waiting_for_approval
 from crm_integration.sync.standing import standing
@@ -49,6 +50,18 @@ class Engines:
 
     tenancy: Tenancy
     ops: Engine = field(repr=False)
+
+
+@dataclass(frozen=True)
+class CrmAccount:
+    """A CRM account that has shown to be the right one, and the gate of its calls."""
+
+    adapter: Adapter
+    gate: BudgetGate
+
+    def close(self) -> None:
+        """Give the client back."""
+        self.adapter.close()
 
 
 @dataclass
@@ -80,11 +93,13 @@ def sync_crm(
     on_batch: Callable[[str, int], None] | None = None,
     among: Among | None = None,
     forced: frozenset[str] = frozenset(),
+    accounts: OpenAccounts[CrmAccount] | None = None,
 ) -> CrmRun:
     """Project all canonical changes of the tenant and send those object types that are due.
 
     `limit`: how many records may be rewritten in a day before a person looks. With `among` only
-    these objects; their `forced` fields are written whoever owns them.
+    these objects; their `forced` fields are written whoever owns them. With `accounts` the client
+    stays open there.
     """
     tenancy = engines.tenancy
     with tenancy.scope(tenant) as scope:
@@ -108,13 +123,14 @@ def sync_crm(
         run.holds = _stopped(scope, chosen)
     session = CrmSession(
         engines, tenant, connection, chosen, rules_version, run_id, on_batch, among, forced,
-        limit=limit, settings=settings,
+        limit=limit, settings=settings, accounts=accounts,
     )  # fmt: skip
     try:
         session.send(run)
         session.archive_merged(run)
     except RemoteError as error:
         run.problem = f"{type(error).__name__} {error.code}".strip()
+        session.doubt()
     finally:
         run.calls = session.close()
     with tenancy.scope(tenant) as scope:
@@ -160,8 +176,10 @@ class CrmSession:
     forced: frozenset[str] = frozenset()
     limit: Limit = USUAL.limit
     settings: EngineSettings = USUAL
-    adapter: Adapter | None = None
+    accounts: OpenAccounts[CrmAccount] | None = None
+    account: CrmAccount | None = None
     gate: BudgetGate | None = None
+    """Counts also the calls of an account that turned out to be another one."""
 
     def send(self, run: CrmRun) -> None:
         """All object types in the CRM's order, and again for what may be tried again soon.
@@ -211,15 +229,20 @@ class CrmSession:
         with self.engines.tenancy.scope(self.tenant) as scope:
             if not merged_records.leaving(scope, self.connection.connection_id):
                 return
-        adapter, gate = self.opened()
-        gate.deadline = math.inf
-        run.archived = merged_records.archive(*place, adapter, run_id=self.run_id)
+        account = self.opened()
+        account.gate.deadline = math.inf
+        run.archived = merged_records.archive(*place, account.adapter, run_id=self.run_id)
 
     def close(self) -> int:
-        """Give the client back; returns the calls that were made."""
-        if self.adapter is not None:
-            self.adapter.close()
+        """Give the client back, or leave it open for the next pass; returns the calls made."""
+        if self.account is not None and self.accounts is None:
+            self.account.close()
         return self.gate.calls if self.gate else 0
+
+    def doubt(self) -> None:
+        """The account as a whole refused: the next pass asks it anew who it is."""
+        if self.accounts is not None:
+            self.accounts.forget(self.tenant, self.connection.connection_id)
 
     def _standing(self) -> Mapping[str, Collection[str]]:
         with self.engines.tenancy.scope(self.tenant) as scope:
@@ -248,13 +271,14 @@ class CrmSession:
         if waiting:
             mapping = self.mappings[object_type]
             self.prepared(mapping)
-            adapter, gate = self.opened()
-            dispatch(self.sender(adapter, gate, mapping), sent, on_batch=self.on_batch)
+            account = self.opened()
+            sender = self.sender(account.adapter, account.gate, mapping)
+            dispatch(sender, sent, on_batch=self.on_batch)
         return bool(waiting)
 
     def prepared(self, mapping: CompiledMapping) -> Adapter:
         """The adapter, once the CRM has every field that the mapping writes or reads."""
-        adapter, gate = self.opened()
+        adapter, gate = self.opened().adapter, self.opened().gate
         gate.deadline = math.inf
         needs = [
             FieldNeed(rule.name, rule.kind, rule.label, written=not rule.back)
@@ -283,12 +307,24 @@ class CrmSession:
     def _only(self, object_type: str) -> tuple[UUID, ...] | None:
         return None if self.among is None else self.among.get(object_type, ())
 
-    def opened(self) -> tuple[Adapter, BudgetGate]:
-        """The adapter, once it has shown to be the account the connection was made for."""
-        if self.adapter is not None and self.gate is not None:
-            return self.adapter, self.gate
+    def opened(self) -> CrmAccount:
+        """The account, once it has shown to be the one the connection was made for."""
+        if self.account is not None:
+            return self.account
         with self.engines.tenancy.scope(self.tenant) as scope:
             secrets = vault.open_secrets(scope, self.connection.connection_id)
+        place = (self.tenant, self.connection, secrets)
+        kept = None if self.accounts is None else self.accounts.find(*place)
+        if kept is not None:
+            kept.gate.calls = 0
+            self.account, self.gate = kept, kept.gate
+            return kept
+        self.account = self._open(secrets)
+        if self.accounts is not None:
+            self.accounts.keep(*place, self.account)
+        return self.account
+
+    def _open(self, secrets: Mapping[str, str]) -> CrmAccount:
         crm = crm_connector(self.connection.platform)
         account = f"{self.connection.platform}/{self.connection.account_id}".encode()
         gate = self.gate = self.gate or BudgetGate(
@@ -304,8 +340,7 @@ class CrmSession:
         except RemoteError:
             adapter.close()
             raise
-        self.adapter = adapter
-        return adapter, gate
+        return CrmAccount(adapter, gate)
 
     def _refuse_another(self, adapter: Adapter) -> None:
         if adapter.account_id() != self.connection.account_id:

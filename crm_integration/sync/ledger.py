@@ -17,8 +17,8 @@ from uuid import UUID, uuid4
 import orjson
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Select,
-    Table,
     Uuid,
     all_,
     and_,
@@ -262,7 +262,7 @@ def settle(
     return {row.object_id for row in counted}
 
 
-def _outcome(staged: Table, run_id: str) -> dict[str, Any]:
+def _outcome(staged: FromClause, run_id: str) -> dict[str, Any]:
     """New values of claimed rows; what a newer desire has overtaken is pending again."""
     synced = staged.c.state == State.synced.value
     unknown = staged.c.state == State.unknown.value

@@ -6,11 +6,9 @@ the rest goes on, and a gate that is closed keeps exactly its own object type fr
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import chain
 from pathlib import Path
 from threading import Lock
 
@@ -18,8 +16,9 @@ from crm_integration.canonical.entities import ENTITIES
 from crm_integration.canonical.facts import note_lapsed
 from crm_integration.canonical.identity import lock_identities
 from crm_integration.errors import CrmIntegrationError
-from crm_integration.intake.drop_table import Drained, acknowledge, drain
+from crm_integration.intake.drop_table import drain
 from crm_integration.intake.extract import OpenStore, extract, fetch, open_store
+from crm_integration.intake.named import read_named
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.mapping.tenant_file import TenantConfig, compiled_mappings, tenant_config
 from crm_integration.quality.rules import rules_version
@@ -174,27 +173,14 @@ class _Way:
                 self._note("extract", object_type, str(error))
             return
         try:
-            self._read_named(store, delivered)
+            place = (engines.tenancy, engines.ops, store)
+            for one in read_named(*place, delivered.thin, run_id=self.run_id):
+                self._note("extract", one.object_type, one.reason)
             for object_type in wanted:
                 doubtful = [name for kind, name in delivered.doubtful if kind == object_type]
                 self._extract_type(store, object_type, doubtful)
         finally:
             store.client.close()
-
-    def _read_named(self, store: OpenStore, delivered: Drained) -> None:
-        """Read what deliveries only told about; they leave the queue when it is kept."""
-        engines = self.house.engines
-        by_type: dict[str, list[str]] = defaultdict(list)
-        for object_type, source_id in delivered.thin:
-            by_type[object_type].append(source_id)
-        for object_type, source_ids in by_type.items():
-            try:
-                fetch(engines.tenancy, store, object_type, source_ids, run_id=self.run_id)
-            except CrmIntegrationError as error:
-                self._note("extract", object_type, str(error))
-                continue
-            told = [delivered.thin[object_type, source_id] for source_id in source_ids]
-            acknowledge(engines.ops, chain.from_iterable(told))
 
     def _extract_type(self, store: OpenStore, object_type: str, doubtful: Sequence[str]) -> None:
         tenancy, run_id = self.house.engines.tenancy, self.run_id

@@ -163,10 +163,10 @@ class _Looker:
     def _look_at(self, session: CrmSession, object_type: str, rows: Sequence[Waiting]) -> None:
         batches: list[list[Rewrites]] = []
         for start in range(0, len(rows), BATCH):
-            adapter, gate = session.opened()
-            gate.deadline = math.inf
+            account = session.opened()
+            account.gate.deadline = math.inf
             # Nothing is prepared: a field of ours that the CRM does not have yet reads as empty.
-            sender = session.sender(adapter, gate, self._plan.mappings[object_type])
+            sender = session.sender(account.adapter, account.gate, self._plan.mappings[object_type])
             batches.append(self._take(sender, rows[start : start + BATCH]))
             self._told(f"looked at {object_type}", min(start + BATCH, len(rows)))
         if any(batches) and not self._plan.request.forced:

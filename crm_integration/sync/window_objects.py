@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import Column, Select, Table, and_, or_, select
+from sqlalchemy import Column, FromClause, Select, Table, and_, or_, select
 
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.canonical import (
@@ -82,7 +82,7 @@ def _raw_ids(scope: TenantScope, windows: Sequence[Window]) -> list[tuple[int]]:
 class _Found:
     """Ids of canonical rows, by the raw records they were made of or by what they belong to."""
 
-    def __init__(self, scope: TenantScope, raws: Table) -> None:
+    def __init__(self, scope: TenantScope, raws: FromClause) -> None:
         self._scope, self._raws = scope, raws
 
     def made_of(self, column: Column[UUID]) -> set[UUID]:

@@ -21,7 +21,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from crm_integration.errors import CrmIntegrationError
 from crm_integration.intake import steps
 from crm_integration.storage.urls import DatabaseUrls
-from crm_integration.sync.path import House
 from crm_integration_tests.certificate import breaks, live, ranges, timescale
 from crm_integration_tests.certificate.stand import house
 
@@ -63,26 +62,23 @@ def drive(errand: Errand, wire: Connection) -> None:
     watch = _Watch(wire, errand.plan)
     steps.watch(watch.reached)
     engine = house(errand.urls, errand.mappings)
-    one_pass = ranges.one_pass if errand.kind == "range" else live.one_pass
+    passes = ranges.passes if errand.kind == "range" else live.passes
+    one_pass = passes(engine, str(errand.number))
     tenants = list(errand.tenants)
-    number = 0
     wire.send(("ready",))
     while not watch.stopped:
         tenants.append(tenants.pop(0))
-        number += 1
-        done = [_passed(one_pass, engine, one, f"{errand.number}-{number}") for one in tenants]
+        done = [_passed(one_pass, one) for one in tenants]
         problems = [problem for one in done for problem in one.problems]
         wire.send(("pass", sum(one.writes for one in done), problems))
         watch.listen()
         time.sleep(0.02)
 
 
-def _passed(
-    one_pass: Callable[[House, str, str], ranges.Passed], engine: House, tenant: str, run_id: str
-) -> ranges.Passed:
+def _passed(one_pass: Callable[[str], ranges.Passed], tenant: str) -> ranges.Passed:
     """One pass over one tenant; what goes wrong is told, and the next pass goes on."""
     try:
-        return one_pass(engine, tenant, run_id)
+        return one_pass(tenant)
     except (CrmIntegrationError, SQLAlchemyError, psycopg.Error) as error:
         return ranges.Passed(0, [f"{tenant}: {type(error).__name__}"])
 

@@ -13,10 +13,8 @@ from sqlalchemy import Engine, text
 
 from crm_integration.mapping.tenant_file import compiled_mappings
 from crm_integration.quality.rules import rules_version
-from crm_integration.stores._registry import connector
-from crm_integration.sync.derive import derive_window, deriver
+from crm_integration.sync.live_pass import LivePass
 from crm_integration.sync.project import project
-from crm_integration_tests.certificate.live import NO_DAYS, taken_in
 from crm_integration_tests.certificate.posting import PostOffice
 from crm_integration_tests.certificate.stand import Stand, house, impatient
 
@@ -71,12 +69,9 @@ class Overtaking:
     def _derive(self, tenant: str) -> None:
         """What a third driver would do, up to the wishes."""
         engine = house(impatient(self.stand.urls), self.stand.mappings)
-        tenancy, config = engine.engines.tenancy, engine.config(tenant)
-        for store in engine.stores(tenant, config.stores):
-            taken_in(engine, tenant, store, "overtaking")
-            derive = deriver(store, config.rules, run_id="overtaking", stores=config.stores)
-            types = connector(store.platform).manifest.object_types
-            derive_window(tenancy, tenant, derive, NO_DAYS, types)
+        third = LivePass(engine, "overtaking")
+        config = third.take_in(tenant).config
+        third.close()
         mappings = compiled_mappings(engine.mappings, config)
         version = rules_version(config.rules)
-        project(tenancy, tenant, "crm", mappings, version, run_id="overtaking")
+        project(engine.engines.tenancy, tenant, "crm", mappings, version, run_id="overtaking")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import count
 
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.crms._registry import crm_connector
@@ -38,9 +40,15 @@ def windows() -> list[Window]:
     return [Window(today - timedelta(days=SPAN_DAYS + 2), today + timedelta(days=2))]
 
 
-def one_pass(house: House, tenant: str, run_id: str) -> Passed:
-    """Everything of one tenant."""
-    report = run_path(house, tenant, windows(), everything(), run_id=f"range-{run_id}")
-    problems = [f"{tenant}: {one.stage} {one.what}: {one.reason}" for one in report.problems]
-    sent = report.crm.sent.values() if report.crm else ()
-    return Passed(sum(one.writes for one in sent), problems)
+def passes(house: House, run_id: str) -> Callable[[str], Passed]:
+    """What takes all of a tenant through, pass after pass."""
+    numbers = count(1)
+
+    def one_pass(tenant: str) -> Passed:
+        named = f"range-{run_id}-{next(numbers)}"
+        report = run_path(house, tenant, windows(), everything(), run_id=named)
+        problems = [f"{tenant}: {one.stage} {one.what}: {one.reason}" for one in report.problems]
+        sent = report.crm.sent.values() if report.crm else ()
+        return Passed(sum(one.writes for one in sent), problems)
+
+    return one_pass

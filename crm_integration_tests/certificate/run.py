@@ -33,7 +33,7 @@ from crm_integration_tests.certificate.posting import PostOffice
 from crm_integration_tests.certificate.scenario import Scenario
 from crm_integration_tests.certificate.stand import CHECKOUT, Stand, house, impatient, stand
 
-LONGEST_CALM = 60.0
+LONGEST_CALM = 180.0
 _NOT_DUE = ("synced", "skipped")
 Told = Callable[[str], None]
 

@@ -1,39 +1,76 @@
-"""Deliveries in the drop table start a run for their tenant within one tick."""
+"""Unread deliveries in a lane that nobody drains start a live run, and each life its successor.
+
+Prevents the lane that stands still because Dagster believes in a dead run: the lane's lock is
+asked, never a run's state. The waker beside the receiver is faster; this is the safety net.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from dagster import DefaultSensorStatus, RunRequest, SensorEvaluationContext, sensor
+from dagster import (
+    DefaultSensorStatus,
+    RunConfig,
+    RunRequest,
+    SensorEvaluationContext,
+    sensor,
+)
 
-from crm_integration.defs.jobs import sync_one_tenant_now
-from crm_integration.defs.partitions import key_of
+from crm_integration.defs.live.lane_run import LaneConfig, drain_deliveries, lanes_of
 from crm_integration.defs.resources import HouseResource
-from crm_integration.intake.drop_table import waiting
+from crm_integration.intake.lanes import Holder, held_lanes, holders, waiting_lanes
+from crm_integration.settings import get_settings
 
-TENANTS_A_TICK = 20
-"""A tick is cut at 60 s and must do no unbounded work."""
+HANDS_OVER_AT = 0.8
+"""After so much of a life its successor is asked for: starting a run takes seconds."""
+
+ASKED_AGAIN = 20
+"""Seconds after which a lane that is still cold asks for another run."""
 
 
 @sensor(
-    job=sync_one_tenant_now,
+    job=drain_deliveries,
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Looks for unread webhook deliveries and starts a run for each tenant with some.",
+    description="Starts live runs for unread deliveries, and the successor of each live run.",
 )
 def drop_table_sensor(
     context: SensorEvaluationContext, house: HouseResource
 ) -> Iterator[RunRequest]:
-    """At most one run a tenant and tick; a run key a minute keeps a backlog from piling up runs.
+    """At most one run for each share of the lanes: its key names the epoch it follows."""
+    ops, settings = house.open().engines.ops, get_settings()
+    held, waiting, now = held_lanes(ops), waiting_lanes(ops), datetime.now(UTC)
+    known = {one.lane: one for one in holders(ops)}
+    for group in range(settings.live_groups):
+        mine = set(lanes_of(group, settings.live_groups))
+        last = max((known[lane] for lane in mine & set(known)), key=_epoch, default=None)
+        epoch = last.epoch if last else 0
+        if not mine & held:
+            if mine & waiting:
+                tick = int(now.timestamp()) // ASKED_AGAIN
+                yield _request(group, f"{epoch}:cold:{tick}", successor=False)
+        elif last is not None and last.successor is None and now > _hands_over(last):
+            yield _request(group, f"{epoch}:next", successor=True)
 
-    The cursor is the last tenant that was asked for: the next tick goes on behind it.
-    """
-    now = datetime.now(UTC)
-    some = waiting(house.open().engines.ops, limit=TENANTS_A_TICK, behind=context.cursor or "")
-    if some:
-        context.update_cursor(some[-1].tenant)
-    for found in some:
-        yield RunRequest(
-            run_key=f"drop:{found.tenant}:{now:%Y%m%d%H%M}",
-            partition_key=key_of(found.tenant, now.date()),
-            tags={"crm_integration/deliveries": str(found.deliveries)},
-        )
+
+def _epoch(holder: Holder) -> int:
+    return holder.epoch
+
+
+def _hands_over(holder: Holder) -> datetime:
+    life: timedelta = holder.ends_at - holder.taken_at
+    return holder.taken_at + life * HANDS_OVER_AT
+
+
+def _request(group: int, which: str, *, successor: bool) -> RunRequest:
+    settings = get_settings()
+    config = LaneConfig(
+        group=group,
+        groups=settings.live_groups,
+        life_seconds=settings.live_life,
+        successor=successor,
+    )
+    return RunRequest(
+        run_key=f"live:{group}:{which}", run_config=RunConfig(ops={"drain_lanes": config})
+    )

@@ -51,7 +51,32 @@ webhook_queue = Table(
     Column("drop_id", Uuid, primary_key=True),
     Column("tenant_id", Text, nullable=False),
     Column("tries", SmallInteger, nullable=False, server_default=text("0")),
+    # The run that has read a delivery and now asks its store for what it names.
+    Column("asked_by", Text),
     info={"queue": True},
+)
+
+# Who drains a lane. The lock is what decides; this tells people, and counts who came when.
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("lane", SmallInteger, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("taken_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("ends_at", DateTime(timezone=True), nullable=False),
+    Column("successor", Text),
+)
+
+# What live runs have touched and nobody has told Dagster of so far.
+touched_partitions = Table(
+    "touched_partitions",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("touched_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("reported_at", DateTime(timezone=True)),
 )
 
 # Where a store sends its deliveries. The path is a secret: only its keyed hash is kept. After a

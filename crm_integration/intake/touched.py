@@ -1,0 +1,66 @@
+"""Which partitions live runs have touched, for whoever runs next to tell Dagster of.
+
+Prevents the work of a killed run from never showing: what it touched is written in the
+transaction that takes its deliveries out of the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import Connection, Engine, func, or_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_integration.storage.tables.intake import touched_partitions as touched
+
+HOURLY = timedelta(hours=1)
+"""One partition is told of at most so often: an event costs more than a record."""
+
+
+@dataclass(frozen=True)
+class Touched:
+    """One store object type on one day of a tenant."""
+
+    tenant: str
+    object_type: str
+    day: date
+
+
+def note_touched(connection: Connection, tenant: str, days: Collection[tuple[str, date]]) -> None:
+    """Remember days of object types, in the caller's transaction (role `crm_ops`)."""
+    if not days:
+        return
+    rows = [
+        {"tenant_id": tenant, "object_type": object_type, "day": day}
+        for object_type, day in sorted(days)
+    ]
+    statement = insert(touched).values(rows)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(touched.primary_key.columns),
+            set_={"touched_at": func.clock_timestamp()},
+        )
+    )
+
+
+def take_touched(ops: Engine) -> list[Touched]:
+    """What was touched since it was last told of, and not told of within the hour; from now on it
+    counts as told."""
+    told = touched.c.reported_at
+    with ops.begin() as connection:
+        rows = connection.execute(
+            update(touched)
+            .where(
+                or_(
+                    told.is_(None),
+                    (told < touched.c.touched_at) & (told < func.now() - HOURLY),
+                )
+            )
+            .values(reported_at=func.clock_timestamp())
+            .returning(touched.c.tenant_id, touched.c.object_type, touched.c.day)
+        ).all()
+    return sorted(
+        (Touched(*row) for row in rows), key=lambda one: (one.tenant, one.object_type, one.day)
+    )

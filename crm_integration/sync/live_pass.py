@@ -1,0 +1,149 @@
+"""One pass over a tenant in a live run: what was delivered, and what comes of it.
+
+Prevents the second code path: a live run drains, derives and writes with the same functions as a
+run over windows, and only leaves out what no delivery asks for (listings, verdicts over days,
+what time alone changes). What it leaves out the next reconciliation does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from crm_integration.credentials import vault
+from crm_integration.crms._registry import crm_connector
+from crm_integration.errors import RemoteError
+from crm_integration.intake.drop_table import Drained, drain
+from crm_integration.intake.extract import OpenStore, open_store
+from crm_integration.intake.named import read_named
+from crm_integration.intake.raw_reading import underived
+from crm_integration.mapping.tenant_file import TenantConfig, compiled_mappings
+from crm_integration.quality.rules import rules_version
+from crm_integration.stores._registry import connector
+from crm_integration.sync.crm_run import CrmAccount, CrmRun, sync_crm
+from crm_integration.sync.derive import derive_window, deriver
+from crm_integration.sync.open_accounts import OpenAccounts
+from crm_integration.sync.path import House
+from crm_integration.sync.tenant_settings import engine_settings
+from crm_integration.tenancy.connections import StoredConnection
+
+NO_DAYS = (date(1, 1, 1), date(1, 1, 1))
+"""No day at all: what was never derived is taken whatever its day."""
+
+
+@dataclass
+class Passed:
+    """What one pass did: raw records kept, CRM records written, and what went wrong."""
+
+    config: TenantConfig = field(repr=False)
+    kept: int = 0
+    writes: int = 0
+    calls: int = 0
+    problems: list[str] = field(default_factory=list[str])
+
+    @property
+    def tenant(self) -> str:
+        return self.config.tenant
+
+
+@dataclass
+class LivePass:
+    """Takes a tenant through, pass after pass; its clients stay open in between."""
+
+    house: House
+    run_id: str
+    stores: OpenAccounts[OpenStore] = field(default_factory=OpenAccounts[OpenStore])
+    crms: OpenAccounts[CrmAccount] = field(default_factory=OpenAccounts[CrmAccount])
+
+    def __call__(self, tenant: str) -> Passed:
+        """All that waits of one tenant. A tenant is taken by one pass at a time.
+
+        Raises what is wrong with the tenant's file or the database; what a store or a CRM
+        answers is a problem of the pass.
+        """
+        passed = self.take_in(tenant)
+        ran = self._write(passed.config)
+        passed.writes = sum(one.writes for one in ran.sent.values())
+        passed.calls = ran.calls
+        passed.problems += [ran.problem] if ran.problem else []
+        return passed
+
+    def take_in(self, tenant: str) -> Passed:
+        """Deliveries of all stores to canonical rows; nothing is written to the CRM."""
+        config = self.house.config(tenant)
+        passed = Passed(config)
+        for store in self.house.stores(tenant, config.stores):
+            self._take_in(store, passed)
+            self._derive(store, passed)
+        return passed
+
+    def close(self) -> None:
+        """Give all clients back."""
+        self.stores.close()
+        self.crms.close()
+
+    def _take_in(self, store: StoredConnection, passed: Passed) -> None:
+        """Deliveries to raw records; what they only name is read, then they leave the queue."""
+        engines = self.house.engines
+        place = (engines.tenancy, engines.ops)
+        came = drain(*place, passed.tenant, store, run_id=self.run_id, postponed=False)
+        passed.kept += came.kept
+        if not came.thin and not came.doubtful:
+            return
+        try:
+            opened = self._opened(passed.tenant, store)
+            found = read_named(*place, opened, came.thin, came.doubtful, run_id=self.run_id)
+        except RemoteError as error:
+            passed.problems.append(f"{store.connection_id}: {type(error).__name__} {error.code}")
+            return
+        if found:
+            self.stores.forget(passed.tenant, store.connection_id)
+        passed.problems += [f"{store.connection_id}: {one.object_type} unread" for one in found]
+        passed.kept += _named(came)
+
+    def _opened(self, tenant: str, store: StoredConnection) -> OpenStore:
+        engines = self.house.engines
+        with engines.tenancy.scope(tenant) as scope:
+            secrets = vault.open_secrets(scope, store.connection_id)
+        kept = self.stores.find(tenant, store, secrets)
+        if kept is None:
+            kept = open_store(engines.tenancy, engines.ops, tenant, store)
+            self.stores.keep(tenant, store, secrets, kept)
+        return kept
+
+    def _derive(self, store: StoredConnection, passed: Passed) -> None:
+        tenancy, config = self.house.engines.tenancy, passed.config
+        with tenancy.scope(passed.tenant) as scope:
+            waiting = underived(scope, store.connection_id)
+        if not waiting:
+            return
+        settings = engine_settings(config.settings)
+        derive = deriver(
+            store,
+            config.rules,
+            run_id=self.run_id,
+            stores=config.stores,
+            not_keys=settings.not_keys,
+        )
+        types = [one for one in connector(store.platform).manifest.object_types if one in waiting]
+        derive_window(tenancy, passed.tenant, derive, NO_DAYS, types)
+
+    def _write(self, config: TenantConfig) -> CrmRun:
+        settings = engine_settings(config.settings)
+        mappings = compiled_mappings(self.house.mappings, config)
+        objects = crm_connector(config.crm).manifest.objects
+        return sync_crm(
+            self.house.engines,
+            config.tenant,
+            mappings,
+            rules_version(config.rules),
+            tuple(objects),
+            run_id=self.run_id,
+            limit=settings.limit,
+            settings=settings,
+            accounts=self.crms,
+        )
+
+
+def _named(came: Drained) -> int:
+    return len({*came.thin, *came.doubtful})

@@ -1,0 +1,161 @@
+"""A live run: the lanes it holds are drained until its life is over and a successor has come.
+
+Prevents three ways of standing still: a tenant whose store or CRM hangs keeps one worker busy and
+no other tenant waiting; a tenant whose passes break is taken less often, not each moment; and a
+run that has lost its lanes (its connection broke) ends in place of believing that it drains.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from threading import Event, Lock
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from crm_integration.intake.hearing import Ear
+from crm_integration.intake.lanes import Lanes, ready_tenants, tenants_with_retries
+from crm_integration.sync.live_pass import LivePass, Passed
+from crm_integration.sync.report import unforeseen
+
+AT_ONCE = 8
+"""Passes at once: most of one is waiting, for the database, a store or a CRM."""
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the queue, whatever was heard."""
+
+RETRIES_EVERY = 5.0
+"""Seconds between two looks for records that are to be tried again."""
+
+DRAIN_WITHIN = 20.0
+"""Seconds that passes on their way have when the run is to end."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds until a tenant whose passes break is taken again."""
+
+OVERTIME = 1.5
+"""A run without a successor goes on for so many lives; then the sensor starts another."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class LiveRun:
+    """Drains the lanes of `lanes`; `stopped` ends it from outside (SIGTERM)."""
+
+    lanes: Lanes
+    one_pass: LivePass
+    stopped: Event = field(default_factory=Event)
+    told: Callable[[Passed], None] = lambda passed: None
+    done: Counter[str] = field(default_factory=Counter[str])
+    _busy: set[str] = field(default_factory=set[str])
+    _again: set[str] = field(default_factory=set[str])
+    _lock: Lock = field(default_factory=Lock)
+    _next: dict[str, float] = field(default_factory=dict[str, float])
+    _broken: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]])
+    """Tenants whose last pass broke: how often in a row, and until when they wait."""
+
+    def run(self) -> Counter[str]:
+        """Until the life is over and somebody takes over, the lanes are lost, or it is stopped.
+
+        Returns counts: `passes`, `kept`, `writes`, `problems`, `failed`.
+        """
+        began = time.monotonic()
+        pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pass")
+        running: set[Future[None]] = set()
+        with Ear(self.lanes.ops, self.lanes.held) as ear:
+            try:
+                while self._goes_on(began):
+                    heard = ear.listen(0.2)
+                    tenants = [*heard, *self._waiting()]
+                    running |= {pool.submit(self._take, one) for one in self._free(tenants)}
+                    running = {one for one in running if not one.done()}
+            finally:
+                # The lanes first: who comes next need not wait for what is on its way here.
+                self.lanes.give_back()
+                wait(running, timeout=DRAIN_WITHIN)
+                pool.shutdown(wait=False, cancel_futures=True)
+        return self.done
+
+    def _goes_on(self, began: float) -> bool:
+        if self.stopped.is_set():
+            return False
+        lived = time.monotonic() - began
+        if not self._every("lanes", LOOK_EVERY):
+            return True
+        if not self.lanes.still_held():
+            _log.warning("the lanes are lost: another run drains them")
+            return False
+        if lived > OVERTIME * self.lanes.life:
+            return False
+        return not self.lanes.succeeded()
+
+    def _waiting(self) -> Sequence[str]:
+        """Tenants that nobody told us of: the queue is looked at as well."""
+        found: list[str] = []
+        try:
+            if self._every("queue", LOOK_EVERY):
+                found += ready_tenants(self.lanes.ops, sorted(self.lanes.held), limit=1_000)
+            if self._every("retries", RETRIES_EVERY):
+                due = tenants_with_retries(self.lanes.ops)
+                found += [one for one in due if self.lanes.drains(one)]
+        except SQLAlchemyError as error:
+            _log.warning("the queue cannot be looked at: %s", type(error).__name__)
+        return found
+
+    def _every(self, name: str, seconds: float) -> bool:
+        now = time.monotonic()
+        if now < self._next.get(name, 0.0):
+            return False
+        self._next[name] = now + seconds
+        return True
+
+    def _free(self, tenants: Sequence[str]) -> list[str]:
+        """Those that no pass is busy with; the others are taken once more after it."""
+        with self._lock:
+            named = dict.fromkeys(tenants)
+            free = [one for one in named if one not in self._busy and self._may(one)]
+            self._again |= set(named) & self._busy
+            self._busy |= set(free)
+        return free
+
+    def _may(self, tenant: str) -> bool:
+        return self._broken.get(tenant, (0, 0.0))[1] <= time.monotonic()
+
+    def _take(self, tenant: str) -> None:
+        """Passes over one tenant, until nobody told of anything new meanwhile."""
+        while True:
+            self._pass(tenant)
+            with self._lock:
+                more = tenant in self._again and self._may(tenant)
+                if not more or self.stopped.is_set():
+                    self._busy.discard(tenant)
+                    self._again.discard(tenant)
+                    return
+                self._again.discard(tenant)
+
+    def _pass(self, tenant: str) -> None:
+        try:
+            passed = self.one_pass(tenant)
+        except SQLAlchemyError as error:
+            self._failed(tenant, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the tenant's boundary: its neighbours go on
+            self._failed(tenant, unforeseen(error))
+        else:
+            self._broken.pop(tenant, None)
+            self.done.update(
+                passes=1, kept=passed.kept, writes=passed.writes, problems=len(passed.problems)
+            )
+            self.told(passed)
+
+    def _failed(self, tenant: str, why: str) -> None:
+        """Its deliveries wait, and so does whoever would look at them again and again."""
+        self.done["failed"] += 1
+        times = self._broken.get(tenant, (0, 0.0))[0] + 1
+        pause = min(LONGEST_PAUSE, 0.5 * 2**times)
+        self._broken[tenant] = times, time.monotonic() + pause
+        _log.error("%s: %s; tried again in %.0f s", tenant, why, pause)

@@ -15,9 +15,7 @@ from sqlalchemy import text
 
 from crm_integration.definitions import defs
 from crm_integration.defs.health.failed_checks import failed_checks
-from crm_integration.defs.live import drop_table_sensor as sensor_module
 from crm_integration.defs.live.abandoned_carts import abandoned_carts_sensor
-from crm_integration.defs.live.drop_table_sensor import drop_table_sensor
 from crm_integration.defs.maintenance.tenant_partitions import tenant_partitions
 from crm_integration.defs.partitions import TENANTS, key_of
 from crm_integration.defs.reconcile import RANGE_END, RANGE_START, reconcile_schedule
@@ -47,44 +45,6 @@ def _deliver(house: House, tenant: Tenant, topic: str, body: bytes) -> None:
         keys = scope.keys
     with engine_for(house.urls.intake).begin() as connection:
         put(connection, keys, "main", headers, body)
-
-
-def test_an_unread_delivery_starts_a_run_for_its_tenant(
-    dagster: Dagster, house: House, tenant: Tenant
-) -> None:
-    """A webhook must not wait for the next schedule."""
-    order = tenant.shop.guest_order("ada@example.com")
-    body = orjson.dumps(tenant.shop.call("GET", f"/orders/{order}"))
-    _deliver(house, tenant, "order.created", body)
-
-    requests = list(drop_table_sensor(_sensor_context(dagster)))
-
-    today = datetime.now(UTC).date()
-    mine = [one for one in requests if one.partition_key == key_of(tenant.name, today)]
-    assert len(mine) == 1
-
-
-def test_deliveries_nobody_can_read_do_not_stand_before_those_of_others(
-    dagster: Dagster,
-    house: House,
-    tenant: Tenant,
-    neighbour: Tenant,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Twenty merchants with a broken tenant file were asked for first, tick after tick; nobody
-    else's webhooks were read."""
-    monkeypatch.setattr(sensor_module, "TENANTS_A_TICK", 1)
-    for one in (tenant, neighbour):
-        _deliver(house, one, "order.created", b"{}")
-
-    asked: set[str] = set()
-    context = _sensor_context(dagster)
-    for _ in range(20):
-        asked |= {str(one.partition_key) for one in drop_table_sensor(context)}
-        context = _sensor_context(dagster, context.cursor)
-
-    today = datetime.now(UTC).date()
-    assert asked >= {key_of(one.name, today) for one in (tenant, neighbour)}
 
 
 def test_the_run_reads_the_delivery_into_a_raw_record_and_the_crm(

@@ -4,8 +4,6 @@ Prevents the lane that stands still because Dagster believes in a dead run: the 
 asked, never a run's state. The waker beside the receiver is faster; this is the safety net.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +28,8 @@ ASKED_AGAIN = 20
 
 
 @sensor(
-    job=drain_deliveries,
+    # By name: given as an object Dagster makes the sensor anew, with a warning about a beta.
+    job_name=drain_deliveries.name,
     minimum_interval_seconds=5,
     default_status=DefaultSensorStatus.RUNNING,
     description="Starts live runs for unread deliveries, and the successor of each live run.",

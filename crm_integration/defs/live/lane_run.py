@@ -4,8 +4,6 @@ Prevents the run per webhook: starting a run costs seconds, lingering costs noth
 its lanes for its whole life, and a successor takes them over before it ends (docs/adr/0015).
 """
 
-from __future__ import annotations
-
 import time
 
 from dagster import Config, MetadataValue, OpExecutionContext, job, op

@@ -60,7 +60,8 @@ class Ear:
             try:
                 self._session = own_connection(self.engine)
                 self._session.execute(text(f"LISTEN {CHANNEL}"))
-                self._connection = cast(psycopg.Connection, self._session.connection.dbapi_connection)
+                driver = self._session.connection.dbapi_connection
+                self._connection = cast(psycopg.Connection, driver)
             except SQLAlchemyError:
                 return None
         return self._connection

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Generator
+from contextlib import contextmanager
+from threading import Thread
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from crm_integration.settings import get_settings
+from crm_integration.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 def receiver(
@@ -28,5 +34,25 @@ def receiver(
     door = door_for(host, settings.receiver_proxies)
     engine, master = open_receiver(settings)
     app = receiver_app(engine, master, Limits(per_second=settings.receiver_rate))
-    Console(stderr=True).print(f"Taking deliveries on {host}:{port}  (Ctrl-C stops)")
-    server_for(app, host, port, door).run()
+    console = Console(stderr=True)
+    console.print(f"Taking deliveries on {host}:{port}  (Ctrl-C stops)")
+    with _waker(engine, settings):
+        server_for(app, host, port, door).run()
+
+
+@contextmanager
+def _waker(engine: Engine, settings: Settings) -> Generator[None]:
+    """Beside the receiver, where Dagster's address is known: it starts runs for cold lanes."""
+    from crm_integration.intake.waker import Waker
+
+    if settings.webserver_url is None:
+        yield
+        return
+    waker = Waker(engine, settings.webserver_url, settings.live_groups, settings.live_life)
+    thread = Thread(target=waker.run, name="waker", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        waker.stopped.set()
+        thread.join(5)

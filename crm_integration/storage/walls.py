@@ -27,6 +27,7 @@ APP_GRANTS = {
     "raw_records": "SELECT, INSERT, UPDATE (seen_again, seen_at, outcome)",
     "attempts": "SELECT, INSERT",
     "verdicts": "SELECT, INSERT",
+    "proofs": "SELECT, INSERT",
     "approvals": "SELECT, INSERT, UPDATE (used_at, used_by)",
     "webhook_paths": "SELECT, INSERT, UPDATE (valid_until)",
     "webhook_secrets": "SELECT, INSERT, UPDATE (valid_until)",
@@ -39,6 +40,8 @@ OPS_READS = {
     "tenants": "tenant_id, started_on, created_at",
     "verdicts": "tenant_id, verdict_id, entity, check_name, window_start, window_end, passed, "
     "rows, failed, highest_raw_id, rules_version, details, run_id, decided_at",
+    "proofs": "tenant_id, proof_id, entity, day, passed, counts, problem, highest_raw_id, run_id, "
+    "proven_at",
     "carts": "tenant_id, cart_changed_at, completed_at, customer_id, settled",
     "holds": "tenant_id, hold_id, object_type, check_name, reason, fix, records, opened_at, "
     "released_at, released_by",

@@ -12,6 +12,18 @@ from crm_integration.sync.path import House
 from crm_integration_tests.house import MAPPINGS, Tenant
 
 
+def lives(tenant: Tenant) -> int:
+    """Two accounts, three orders, a refund, all the way to the CRM; the last order's id."""
+    shop = tenant.shop
+    ada = shop.account("ada@example.com")
+    shop.account("bob@example.com")
+    shop.order(ada, total="20.00")
+    shop.refund(shop.order(ada, total="30.00"), "5.00")
+    last = shop.guest_order("gus@example.com")
+    tenant.run_once()
+    return last
+
+
 def house_of(tenant: Tenant) -> House:
     return House(tenant.house.engines, MAPPINGS)
 

@@ -23,7 +23,7 @@ from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.sync.bindings import Binding, bindings_of
-from crm_integration.sync.completeness.frames import first_of, frame, pandas, truth
+from crm_integration.sync.completeness.frames import first_of, frame, pandas, truth, where
 from crm_integration.sync.completeness.known import canonical_ids, kept_back
 from crm_integration.sync.completeness.model import (
     DIFFERS,
@@ -124,7 +124,7 @@ class CrmSide:
         merged = asked.merge(digests, on="object_id", how="left")
         merged = merged.merge(rows, on="object_id", how="left").reset_index(drop=True)
         merged["in_ledger"] = truth(merged["in_ledger"])
-        merged["refused"] = merged["object_id"].map(lambda one: str(one) in refused)
+        merged["refused"] = where(merged["object_id"], lambda one: str(one) in refused)
         return wished, self._judge(merged, held=held)
 
     def _judge(self, rows: Frame, *, held: bool) -> Frame:
@@ -194,7 +194,7 @@ class CrmSide:
         ]
         looked = frame(held, ("object_id", "there", "equal", "lacks"))
         both = written.merge(looked, on="object_id", how="left").reset_index(drop=True)
-        left_out = both["reason"].map(lambda one: str(one).startswith(WITHOUT))
+        left_out = where(both["reason"], lambda one: str(one).startswith(WITHOUT))
         young = both["written_at"] >= self.scan.delayed(self.manifest.read_delay_seconds)
         both["verdict"] = first_of(
             [

@@ -6,7 +6,7 @@ single time, has the same type as any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from crm_integration.sync.completeness.model import Frame
@@ -45,3 +45,8 @@ def first_of(cases: Sequence[tuple[Any, Any]], otherwise: str) -> Any:
     conditions = [truth(condition).to_numpy() for condition, _ in cases]
     words = [word if isinstance(word, str) else word.astype(object).to_numpy() for _, word in cases]
     return np.select(conditions, words, default=otherwise).astype(object)
+
+
+def where(series: Any, test: Callable[[Any], bool]) -> Any:
+    """A column of truth: what the test says of each value."""
+    return truth(series.map(test))

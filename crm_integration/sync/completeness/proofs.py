@@ -13,9 +13,9 @@ from datetime import date, datetime
 from sqlalchemy import func, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from crm_integration.stores._contract import Window
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.storage.tables.proofs import proofs
+from crm_integration.stores._contract import Window
 from crm_integration.sync.completeness.model import Completeness, DayProof
 from crm_integration.tenancy.scope import Tenancy, TenantScope
 

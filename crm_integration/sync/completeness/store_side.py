@@ -6,17 +6,19 @@ and what looks wrong is read by its id before it is called wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
+from crm_integration.canonical.entities import ENTITIES
+from crm_integration.canonical.model import StoreObject
 from crm_integration.intake.deletions import SUSPECTS, is_held
 from crm_integration.intake.extract import OpenStore
-from crm_integration.intake.raw_reading import newest_of
+from crm_integration.intake.raw_reading import RawRecord, newest_of
 from crm_integration.intake.raw_records import CAME_BACK
 from crm_integration.storage.tables.intake import GONE
-from crm_integration.stores._contract import Gone, SourceObject, Unreadable
-from crm_integration.sync.completeness.frames import first_of, frame, pandas, truth
+from crm_integration.stores._contract import SourceObject, Unreadable
+from crm_integration.sync.completeness.frames import first_of, frame, pandas, truth, where
 from crm_integration.sync.completeness.known import (
     kept_back,
     newest_raw,
@@ -36,13 +38,16 @@ from crm_integration.sync.completeness.model import (
     Stage,
 )
 from crm_integration.sync.completeness.scan import Scan
-from crm_integration.sync.derive import deriver
+from crm_integration.sync.derive import CHUNK, deriver
 from crm_integration.sync.reading import QUARANTINED, Deriver, objects_in
 from crm_integration.tenancy.scope import TenantScope
 
 DELETED, ERASED, HELD, NOTHING, UNREADABLE = "deleted", "erased", "held", "nothing", "unreadable"
 """Reasons that account for an object: the store has it no more, and so it is told; a person had it
 erased; its deletion waits for a person; it stands for no canonical object; it has no id."""
+
+_DERIVED = ("applied", "same", "older")
+"""Outcomes of raw records that became rows."""
 
 _OUR_TIME = frozenset({"time_in_future", CAME_BACK})
 """Marks of raw records whose time is that of our receipt."""
@@ -95,15 +100,13 @@ class StoreSide:
         both = listed.merge(raw, on="id", how="outer").reset_index(drop=True)
         for name in ("listed", "store_gone", "same_words", "known"):
             both[name] = truth(both[name])
-        both["gone"] = both["flags"].map(lambda one: isinstance(one, list) and GONE in one)
-        both["erased"] = both["flags"].map(lambda one: isinstance(one, list) and ERASED in one)
-        both["our_time"] = both["flags"].map(
-            lambda one: isinstance(one, list) and not _OUR_TIME.isdisjoint(one)
-        )
+        both["gone"] = where(both["flags"], lambda one: _marked(one, {GONE}))
+        both["erased"] = where(both["flags"], lambda one: _marked(one, {ERASED}))
+        both["our_time"] = where(both["flags"], lambda one: _marked(one, _OUR_TIME))
         both = self._judge(both)
         both["day"] = self._days(both)
-        inside = both["day"].map(lambda one: one is None or self.scan.within(one))
-        return both[truth(inside)].reset_index(drop=True)
+        inside = where(both["day"], lambda one: one is None or self.scan.within(one))
+        return both[inside].reset_index(drop=True)
 
     def _judge(self, both: Frame) -> Frame:
         timeless = both["said_at"].isna() | truth(both["our_time"])
@@ -163,18 +166,21 @@ class StoreSide:
 
     def _same_words(self, objects: Sequence[SourceObject]) -> frozenset[str]:
         """Which of these say what their newest raw records say, in whatever bytes."""
-        derive = deriver(self.store.connection, self.scan.config.rules, run_id=self.scan.run_id)
-        parent_type = self.store.connector.manifest.parents.get(self.object_type)
         now = {one.source_id: one for one in objects}
-        with self.scan.tenancy.scope(self.scan.tenant) as scope:
-            records = newest_of(
-                scope, self.connection_id, self.object_type, list(now), parent_type=parent_type
-            )
+        derive, records = self._newest(list(now))
         return frozenset(
             one.source_id
             for one in records
             if not one.is_gone and _says_same(derive, self.object_type, one, now[one.source_id])
         )
+
+    def _newest(self, source_ids: Sequence[str]) -> tuple[Deriver, list[RawRecord]]:
+        """The newest raw records of these objects, and what derives them."""
+        derive = deriver(self.store.connection, self.scan.config.rules, run_id=self.scan.run_id)
+        parent_type = self.store.connector.manifest.parents.get(self.object_type)
+        with self.scan.tenancy.scope(self.scan.tenant) as scope:
+            place = (scope, self.connection_id, self.object_type, source_ids)
+            return derive, newest_of(*place, parent_type=parent_type)
 
     def _rows_judged(self, known: Frame) -> Frame:
         """Newest raw records and canonical rows side by side, with a verdict."""
@@ -187,7 +193,7 @@ class StoreSide:
         both = known[list(names)].merge(rows, on="id", how="left").reset_index(drop=True)
         for name in ("has_row", "row_gone"):
             both[name] = truth(both[name])
-        elsewhere = self._elsewhere(both[~both["has_row"]])
+        elsewhere = self._elsewhere(both[~both["has_row"] & both["outcome"].isin(_DERIVED)])
         made_of_it = both["has_row"] & (both["row_raw_id"] == both["raw_id"])
         no_news = both["outcome"].isin(["same", "older"]) & both["has_row"]
         newer_row = both["has_row"] & (both["row_time"] >= both["source_time"])
@@ -205,21 +211,36 @@ class StoreSide:
                 (both["outcome"].isna(), MISSING),
                 (made_of_it | no_news | newer_row, PROVEN),
                 (both["outcome"] == "nothing", NOTHING),
-                (both["raw_id"].isin(elsewhere), PROVEN),
+                (both["id"].isin(elsewhere), PROVEN),
                 (both["has_row"], DIFFERS),
             ],
             MISSING,
         )
         return both
 
-    def _elsewhere(self, lacking: Frame) -> set[int]:
-        """Raw records that stand for something of another entity alone, such as a credit."""
+    def _elsewhere(self, lacking: Frame) -> set[str]:
+        """Objects without a row of their own that stand for others alone, and these are there: a
+        credit that a shop keeps as an order. They are derived once more, to know."""
         others = self.store.connector.manifest.entities_of(self.object_type)
-        raw_ids = lacking["raw_id"].tolist()
-        if not raw_ids:
+        found: set[str] = set()
+        for start in range(0, len(lacking), CHUNK):
+            part = lacking.iloc[start : start + CHUNK]
+            with self.scan.tenancy.scope(self.scan.tenant) as scope:
+                there = other_rows(scope, others, part["raw_id"].tolist())
+            found |= self._without_own(part[part["raw_id"].isin(there)]["id"].tolist())
+        return found
+
+    def _without_own(self, source_ids: Sequence[str]) -> set[str]:
+        """Those of these objects that yield no row of their own entity."""
+        if not source_ids:
             return set()
-        with self.scan.tenancy.scope(self.scan.tenant) as scope:
-            return other_rows(scope, others, raw_ids)
+        model = ENTITIES[self.object_type].model
+        derive, records = self._newest(source_ids)
+        return {
+            one.source_id
+            for one in records
+            if not any(isinstance(made, model) for made in _objects(derive, self.object_type, one))
+        }
 
     def _found(self, both: Frame, stage: Stage, verdict: str) -> Frame:
         made = both[["day", verdict, "id", "raw_day"]].rename(columns={verdict: "verdict"})
@@ -244,19 +265,27 @@ class StoreSide:
         return frame(rows, FOUND)
 
 
+def _marked(flags: Any, marks: Set[str]) -> bool:
+    """Whether a raw record carries one of these marks; an object without one carries none."""
+    return flags is not None and not isinstance(flags, float) and not marks.isdisjoint(flags)
+
+
 def _pages_kept_back(scope: TenantScope, connection_id: str, object_type: str) -> int:
     return sum(one.startswith("page:") for one in kept_back(scope, connection_id, object_type))
 
 
-def _says_same(derive: Deriver, object_type: str, record: Any, now: SourceObject) -> bool:
+def _says_same(derive: Deriver, object_type: str, record: RawRecord, now: SourceObject) -> bool:
     """Whether both stand for the same canonical objects; what nobody can read is not the same."""
-    shape = now.shape or derive.connector.manifest.shape
-    fresh = replace(record, payload=now.payload, shape=shape)
     if now.source_time is not None and now.source_time != record.source_time:
         return False
+    shape = now.shape or derive.connector.manifest.shape
+    fresh = _objects(derive, object_type, replace(record, payload=now.payload, shape=shape))
+    return bool(fresh) and fresh == _objects(derive, object_type, record)
+
+
+def _objects(derive: Deriver, object_type: str, record: RawRecord) -> list[StoreObject]:
+    """What a record yields; nothing where nobody can read it."""
     try:
-        return list(objects_in(derive, object_type, record)) == list(
-            objects_in(derive, object_type, fresh)
-        )
+        return list(objects_in(derive, object_type, record))
     except Unreadable:
-        return record.payload == now.payload
+        return []

@@ -50,6 +50,7 @@ def prove_healed(
     found = first.found
     wrong = found[found["verdict"].isin([MISSING, DIFFERS, SURPLUS])]
     curable = wrong[(wrong["stage"] != Stage.crm) | (wrong["verdict"] != SURPLUS)]
+    curable = curable[(curable["stage"] != Stage.ledger) | (curable["verdict"] != SURPLUS)]
     curable = curable[curable["id"] != NAMELESS]
     if not len(curable):
         return first, first

@@ -360,3 +360,19 @@ def test_what_a_person_had_erased_is_accounted_for(tenant: Tenant) -> None:
     done = proven(tenant)
     _holes(done, order_raw_erased=1, order_canonical_erased=1)
     assert done.whole
+
+
+def test_an_element_without_an_id_is_accounted_for_once_somebody_can_see_it(
+    tenant: Tenant,
+) -> None:
+    """It can be no raw record, and it was in no count."""
+    lives(tenant)
+    tenant.shop.spoiling.spoil = lambda body: (
+        body.replace(b'[{"id":', b'[{"lost":', 1) if b"catalog_visibility" in body else body
+    )
+    found = verdicts(proven(tenant, entities=("product",)))
+    assert found["product", "raw", "missing"] == 1
+    tenant.extract("product")
+    found = verdicts(proven(tenant, entities=("product",)))
+    assert found["product", "raw", "unreadable"] == 1
+    assert ("product", "raw", "missing") not in found

@@ -285,8 +285,9 @@ def test_ops_reads_no_personal_column(house: House) -> None:
             )
         ).all()
     assert readable
-    allowed = {"tenants", "verdicts", "holds", "carts", "alembic_version"}
+    allowed = {"tenants", "verdicts", "proofs", "holds", "carts", "alembic_version"}
     assert {row.relname for row in readable} <= allowed | _shared_tables()
+    assert ("proofs", "samples") not in {(row.relname, row.attname) for row in readable}
     bytes_columns = {row.attname for row in readable if row.relname in TABLES} & (
         PERSONAL | {"wrapped_keys"}
     )

@@ -17,7 +17,9 @@ from crm_integration.stores._contract import Window
 from crm_integration.sync.completeness import store_side
 from crm_integration.sync.completeness.listing import list_store
 from crm_integration.sync.completeness.model import Completeness
-from crm_integration_tests.house import CREDIT_TAG, House, Tenant
+from crm_integration_tests import shop_life
+from crm_integration_tests.departures import run
+from crm_integration_tests.house import CREDIT_TAG, House, Tenant, at, order, refund
 from crm_integration_tests.sync.proving import lives, proven, verdicts
 
 DAY = Window(date(2024, 3, 1), date(2024, 3, 2))
@@ -376,3 +378,38 @@ def test_an_element_without_an_id_is_accounted_for_once_somebody_can_see_it(
     found = verdicts(proven(tenant, entities=("product",)))
     assert found["product", "raw", "unreadable"] == 1
     assert ("product", "raw", "missing") not in found
+
+
+@pytest.mark.parametrize("platform", ["shopify", "api2cart"])
+def test_carts_parcels_consents_and_milestones_are_proven_too(house: House, platform: str) -> None:
+    """What is no order was nobody's business."""
+    tenant = house.tenant(platform)
+    shop = tenant.shop
+    ada = shop.account("ada@example.com")
+    shop_life.says(shop, ada, "subscribed", "confirmed")
+    order = shop.order(ada)
+    shop_life.sends(shop, order)
+    shop_life.leaves_cart(shop, order)
+    shop_life.buys_cart(shop, shop_life.leaves_cart(shop, order))
+    tenant.run_once()
+    run(tenant)  # sweeps what was left
+    done = proven(tenant, surplus=True)
+    _holes(done)
+    assert done.whole
+    whole = verdicts(done, all_of=True)
+    listed = {"shopify": 2, "api2cart": 1}[platform]  # API2Cart lists abandoned carts alone
+    assert whole["cart", "crm", "proven"] == whole["cart", "raw", "proven"] == listed
+    assert whole["activity", "crm", "proven"] >= 3
+    shop_life.leaves_cart(shop, order)
+    assert verdicts(proven(tenant)) == {("cart", "raw", "missing"): 1}
+
+
+def test_a_refund_of_an_order_that_nobody_knows_waits_for_it(tenant: Tenant) -> None:
+    """It is in no CRM, and it is no loss of ours."""
+    tenant.keep(refund(9, 77, "5.00", at(0)), order(78, at(1)))
+    tenant.keep(order(77, at(2), total="-5.00"))
+    tenant.derive()
+    tenant.sync()
+    found = verdicts(proven(tenant, entities=("refund",)))
+    assert found["refund", "ledger", "unplaced"] == 1
+    assert ("refund", "ledger", "missing") not in found

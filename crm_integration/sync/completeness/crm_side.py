@@ -40,6 +40,7 @@ from crm_integration.sync.completeness.scan import Scan
 from crm_integration.sync.crm_run import CrmSession
 from crm_integration.sync.ledger import TABLE, Desired, row_name
 from crm_integration.sync.project import mapped
+from crm_integration.sync.reading import QUARANTINED
 from crm_integration.sync.transitions import State
 from crm_integration.sync.views import VIEWS, Choice
 from crm_integration.sync.waiting import WITHOUT
@@ -49,10 +50,11 @@ from crm_integration.tenancy.scope import TenantScope
 CHUNK = 1_000
 """Objects opened, mapped and read from the CRM at a time."""
 
-MERGED, NOBODY, UNJUDGED, LEFT_OUT = "merged", "unknown", "unjudged", "left_out"
+MERGED, NOBODY, UNPLACED = "merged", "unknown", "unplaced"
+UNJUDGED, LEFT_OUT = "unjudged", "left_out"
 """Reasons that account for an object: the customer became another one; nobody has said anything of
-them; it waits to be judged by the rules that count now; it was written without a field that another
-record holds."""
+them; it is a cart of nobody, or belongs to an order that is not known so far; it waits to be judged
+by the rules that count now; it was written without a field that another record holds."""
 
 _NAMED = (State.parked, State.held, State.dead, State.skipped, State.retry)
 """States that account for an object under their own name."""
@@ -144,7 +146,8 @@ class CrmSide:
                 (truth(rows["merged"]), MERGED),
                 (truth(rows["unknown"]), NOBODY),
                 ((rows["changed_at"] >= began) | (rows["desired_at"] >= began), LATER),
-                (rows["refused"] & ~truth(rows["fits"]), "quarantined"),
+                (~truth(rows["shown"]) & ~rows["in_ledger"], UNPLACED),
+                (rows["refused"] & ~truth(rows["fits"]), QUARANTINED),
                 (~rows["in_ledger"] & old_rules, UNJUDGED),
                 (~rows["in_ledger"], MISSING),
                 (~stands & old_rules, UNJUDGED),
@@ -164,16 +167,16 @@ class CrmSide:
         """What these rows map to now, and its digest, as the ledger would keep it."""
         choice = Choice(None, max(1, len(ids)), waiting=False, among=tuple(ids))
         wished: dict[UUID, _Wished] = {}
-        digests: list[tuple[UUID, bytes | None, bool]] = []
+        digests: list[tuple[UUID, bytes | None, bool, bool]] = []
         for row in VIEWS[self.mapping.entity].read(scope, choice):
             outcome = mapped(self.mapping, row)
             if isinstance(outcome, Wish):
                 digest = scope.keys.digest("desired", outcome.desired.encoded())
                 wished[row.object_id] = _Wished(outcome.desired.fields, outcome.source_time)
-                digests.append((row.object_id, digest, True))
+                digests.append((row.object_id, digest, True, True))
             else:
-                digests.append((row.object_id, None, False))
-        return wished, frame(digests, ("object_id", "wished_digest", "fits"))
+                digests.append((row.object_id, None, False, True))
+        return wished, frame(digests, ("object_id", "wished_digest", "fits", "shown"))
 
     def _in_crm(self, written: Frame, wished: dict[UUID, _Wished]) -> Frame:
         """Those that the ledger calls written, as the CRM holds them."""

@@ -14,7 +14,6 @@ import orjson
 import typer
 from rich.console import Console
 
-from crm_integration.audit import trail
 from crm_integration.cli.completeness_lines import document, next_step, table
 from crm_integration.cli.opened import actor, house
 from crm_integration.cli.progress import progress
@@ -84,15 +83,5 @@ def _proven(opened: House, request: Request, told: Told, *, heal: bool) -> Compl
     run_id = f"cli-{uuid4()}"
     if not heal:
         return prove(opened, request, run_id=run_id, progress=told)
-    with opened.engines.tenancy.scope(request.tenant) as scope:
-        days = request.days
-        trail.record(
-            scope,
-            actor=actor(),
-            action="completeness.heal",
-            subject="all" if days is None else f"{days.start}/{days.end}",
-            run=run_id,
-            entities=list(request.entities),
-        )
-    _, second = prove_healed(opened, request, run_id=run_id, progress=told)
+    _, second = prove_healed(opened, request, run_id=run_id, by=actor(), progress=told)
     return second

@@ -35,7 +35,7 @@ def proven(tenant: Tenant, **asked: Any) -> Completeness:
 
 def healed(tenant: Tenant, **asked: Any) -> tuple[Completeness, Completeness]:
     """Proven, healed, proven again."""
-    return prove_healed(house_of(tenant), Request(tenant.name, **asked), run_id="heal")
+    return prove_healed(house_of(tenant), Request(tenant.name, **asked), run_id="heal", by="test")
 
 
 def verdicts(done: Completeness, *, all_of: bool = False) -> dict[tuple[str, str, str], int]:

@@ -119,7 +119,7 @@ def _prove(
 ) -> Completeness:
     request = Request(tenant, days_between(*_days(config)), surplus=config["surplus"])
     if config["heal"]:
-        return prove_healed(house, request, run_id=context.run_id)[1]
+        return prove_healed(house, request, run_id=context.run_id, by=f"job {PROVE}")[1]
     return prove(house, request, run_id=context.run_id)
 
 

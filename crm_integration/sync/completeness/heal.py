@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import update
 
+from crm_integration.audit import trail
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.errors import RemoteError
 from crm_integration.intake.extract import fetch, open_store
@@ -39,9 +40,9 @@ from crm_integration.tenancy.scope import Tenancy
 
 
 def prove_healed(
-    house: House, request: Request, *, run_id: str, progress: Told | None = None
+    house: House, request: Request, *, run_id: str, by: str, progress: Told | None = None
 ) -> tuple[Completeness, Completeness]:
-    """Prove, heal what is wrong, prove again: the first proof and the second, which counts.
+    """Prove, heal what is wrong (audited), prove again: the first proof, and the second that counts.
 
     Both are the same where nothing can be healed. A record too many in the CRM is left to a
     person. Raises what `prove` raises.
@@ -54,6 +55,7 @@ def prove_healed(
     curable = curable[curable["id"] != NAMELESS]
     if not len(curable):
         return first, first
+    _audit(house, request, len(curable), run_id=run_id, by=by)
     problems = heal(house, request, curable, run_id=run_id)
     second = prove(house, request, run_id=run_id, progress=progress)
     second.problems += problems
@@ -61,6 +63,20 @@ def prove_healed(
         one.wrong for one in second.days
     ))  # fmt: skip
     return first, second
+
+
+def _audit(house: House, request: Request, objects: int, *, run_id: str, by: str) -> None:
+    days = request.days
+    with house.engines.tenancy.scope(request.tenant) as scope:
+        trail.record(
+            scope,
+            actor=by,
+            action="completeness.heal",
+            subject="all" if days is None else f"{days.start}/{days.end}",
+            run=run_id,
+            entities=list(request.entities),
+            objects=objects,
+        )
 
 
 def heal(house: House, request: Request, wrong: Frame, *, run_id: str) -> list[Problem]:

@@ -42,7 +42,7 @@ from crm_integration.tenancy.scope import Tenancy
 def prove_healed(
     house: House, request: Request, *, run_id: str, by: str, progress: Told | None = None
 ) -> tuple[Completeness, Completeness]:
-    """Prove, heal what is wrong (audited), prove again: the first proof, and the second that counts.
+    """Prove, heal what is wrong (audited), prove again: both proofs, of which the second counts.
 
     Both are the same where nothing can be healed. A record too many in the CRM is left to a
     person. Raises what `prove` raises.

@@ -4,6 +4,8 @@ import os
 
 from dagster import Definitions, in_process_executor
 
+from crm_integration.defs.health.completeness import completeness
+from crm_integration.defs.health.completeness_schedule import completeness_schedule
 from crm_integration.defs.health.failed_checks import failed_checks
 from crm_integration.defs.jobs import JOBS
 from crm_integration.defs.live.abandoned_carts import abandoned_carts_sensor
@@ -21,8 +23,9 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
 
 defs = Definitions(
     assets=[customer_data_path],
+    asset_checks=[completeness],
     jobs=[*JOBS, drain_deliveries, suggest_same_people, read_crm_changes],
-    schedules=[reconcile_schedule, suggest_schedule, crm_changes_schedule],
+    schedules=[reconcile_schedule, suggest_schedule, crm_changes_schedule, completeness_schedule],
     sensors=[drop_table_sensor, abandoned_carts_sensor, failed_checks, tenant_partitions],
     resources={"house": HouseResource()},
     # One process a run: the multiprocess executor costs ten times the wall clock of our steps.

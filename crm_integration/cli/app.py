@@ -11,6 +11,7 @@ import sys
 import typer
 
 from crm_integration.cli.certify import certify
+from crm_integration.cli.completeness import completeness
 from crm_integration.cli.connection import connection
 from crm_integration.cli.dead_letters import dead_letters
 from crm_integration.cli.demo import demo
@@ -39,6 +40,7 @@ _typer.command(rich_help_panel="fix")(holds)
 _typer.add_typer(replay, name="replay", rich_help_panel="fix")
 _typer.add_typer(dead_letters, name="dead-letters", rich_help_panel="fix")
 _typer.add_typer(identity, name="identity", rich_help_panel="fix")
+_typer.command(rich_help_panel="prove")(completeness)
 _typer.command(rich_help_panel="prove")(certify)
 _typer.add_typer(tenant, name="tenant", rich_help_panel="admin")
 _typer.add_typer(connection, name="connection", rich_help_panel="admin")

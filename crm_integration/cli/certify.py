@@ -55,7 +55,7 @@ def certify(
         return
     from crm_integration_tests.certificate import report, scenario
 
-    form = scenario.small if small or broken else scenario.full
+    form = scenario.hunting if broken else scenario.small if small else scenario.full
     chosen = report.SEED if seed is None else seed
     console = Console(stderr=True)
     # Whoever ends it ends its database and its drivers, too: some of them may be frozen.

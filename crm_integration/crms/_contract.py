@@ -10,10 +10,11 @@ manifest says where each lands. Two may share one of the CRM's types (refunds an
 notes in HubSpot): our key tells their records apart. An adapter never sees a tenant or a
 database and never retries: that is the ledger's work.
 
-`archive`, `dissociate` and `changed_since` may be absent: the manifest's `offers` names those
-there are (`archive`, `dissociate`, `changes`), and the engine calls no other. A CRM that does not
-archive keeps the records of merged customers; one that does not dissociate keeps their old
-associations; of one that tells no changes nothing is read but what a write looks at.
+`archive`, `dissociate`, `changed_since` and `keyed` may be absent: the manifest's `offers` names
+those there are (`archive`, `dissociate`, `changes`, `keyed`), and the engine calls no other. A CRM
+that does not archive keeps the records of merged customers; one that does not dissociate keeps
+their old associations; of one that tells no changes nothing is read but what a write looks at; in
+one that does not list what carries our key nobody sees a record too many.
 """
 
 from __future__ import annotations
@@ -191,6 +192,15 @@ class Adapter(Protocol):
         May repeat a record, and may leave one out that changed within the last
         `changes_lag_seconds` of the manifest: it is told when asked again from before that time.
         Raises the errors of `read`. Only where the manifest offers `changes`.
+        """
+        ...
+
+    def keyed(self, object_type: str) -> Iterator[CrmRecord]:
+        """All records of the CRM's own type that carry a key of ours, with no fields.
+
+        Without a search index, archived ones left out; a record with two keys comes once for
+        each. Where two object types share a type of the CRM, those of both. Raises the errors of
+        `read`. Only where the manifest offers `keyed`.
         """
         ...
 

@@ -20,7 +20,7 @@ from crm_integration.transport.budget import CallBudget
 
 _HERE = Path(__file__).parent
 
-Offer = Literal["archive", "changes", "dissociate"]
+Offer = Literal["archive", "changes", "dissociate", "keyed"]
 
 
 class CrmObject(BaseModel):
@@ -54,6 +54,8 @@ class CrmManifest(BaseModel):
     """What this adapter has of the methods that may be absent."""
     changes_lag_seconds: int = 0
     """How late `changed_since` may hear of a change."""
+    read_delay_seconds: int = 0
+    """How late `read` may show what was written."""
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,8 @@ from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetMaterialization,
-    AssetRecordsFilter,
     DagsterEvent,
     MetadataValue,
-)
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluationTargetMaterializationData,
 )
 from dagster._core.events import DagsterEventBatchMetadata
 
@@ -31,6 +27,7 @@ from crm_integration.canonical.money import to_decimal_text
 from crm_integration.defs import canonical, crm_sync, store_extracts
 from crm_integration.defs.partitions import key_of
 from crm_integration.defs.store_extracts import PLURAL
+from crm_integration.defs.targets import Target, targets_of
 from crm_integration.quality.verdicts import Verdict
 from crm_integration.stores._contract import Window
 from crm_integration.sync.path import House
@@ -234,20 +231,10 @@ def _evaluate(context: AssetExecutionContext, report: PathReport, written: _Writ
 
 def _targets(
     context: AssetExecutionContext, written: _Written
-) -> dict[tuple[AssetKey, str], AssetCheckEvaluationTargetMaterializationData]:
-    found: dict[tuple[AssetKey, str], AssetCheckEvaluationTargetMaterializationData] = {}
-    for key, materializations in written.found.items():
-        if key.path[0] != canonical.GROUP:
-            continue
-        partitions = [str(one.partition) for one in materializations]
-        records = context.instance.fetch_materializations(
-            AssetRecordsFilter(key, asset_partitions=partitions), limit=2 * len(partitions)
-        ).records
-        for record in records:
-            found.setdefault(
-                (key, str(record.partition_key)),
-                AssetCheckEvaluationTargetMaterializationData(
-                    storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
-                ),
-            )
-    return found
+) -> dict[tuple[AssetKey, str], Target]:
+    wanted = {
+        key: [str(one.partition) for one in materializations]
+        for key, materializations in written.found.items()
+        if key.path[0] == canonical.GROUP
+    }
+    return targets_of(context.instance, wanted)

@@ -27,6 +27,7 @@ APP_GRANTS = {
     "raw_records": "SELECT, INSERT, UPDATE (seen_again, seen_at, outcome)",
     "attempts": "SELECT, INSERT",
     "verdicts": "SELECT, INSERT",
+    "proofs": "SELECT, INSERT",
     "approvals": "SELECT, INSERT, UPDATE (used_at, used_by)",
     "webhook_paths": "SELECT, INSERT, UPDATE (valid_until)",
     "webhook_secrets": "SELECT, INSERT, UPDATE (valid_until)",
@@ -41,6 +42,8 @@ OPS_READS = {
     "rows, failed, highest_raw_id, rules_version, details, run_id, decided_at",
     "ledger": "tenant_id, connection_id, object_type, state, next_try_at, claim_expires_at, "
     "waiting_since",
+    "proofs": "tenant_id, proof_id, entity, day, passed, counts, problem, highest_raw_id, run_id, "
+    "proven_at",
     "carts": "tenant_id, cart_changed_at, completed_at, customer_id, settled",
     "holds": "tenant_id, hold_id, object_type, check_name, reason, fix, records, opened_at, "
     "released_at, released_by",

@@ -166,7 +166,7 @@ def _project_chunk(
         wishes: list[Wish] = []
         refused: list[QuarantineEntry] = []
         for row in rows:
-            outcome = _mapped(mapping, row)
+            outcome = mapped(mapping, row)
             if isinstance(outcome, Wish):
                 wishes.append(outcome)
             else:
@@ -181,7 +181,7 @@ def _project_chunk(
     return len(rows)
 
 
-def _mapped(mapping: CompiledMapping, row: Projectable) -> Wish | QuarantineEntry:
+def mapped(mapping: CompiledMapping, row: Projectable) -> Wish | QuarantineEntry:
     """The wish of a row, or why the mapping refuses it."""
     try:
         fields = mapping.project(row.view)

@@ -85,7 +85,7 @@ def _read(
 ) -> None:
     chunk.judged[object_type].add(record.source_id)
     try:
-        objects = list(_objects(derive, object_type, record, watch))
+        objects = list(objects_in(derive, object_type, record, watch))
     except Unreadable as problem:
         _keep_back(chunk, object_type, record, problem)
         return
@@ -96,8 +96,8 @@ def _read(
                 _judged(derive, record, milestone, chunk, main=False)
 
 
-def _objects(
-    derive: Deriver, object_type: str, record: RawRecord, watch: Watch | None
+def objects_in(
+    derive: Deriver, object_type: str, record: RawRecord, watch: Watch | None = None
 ) -> Iterator[StoreObject]:
     """What the connector makes of one record. Raises Unreadable."""
     refuse_marked(record.flags)
@@ -149,7 +149,7 @@ def _sourced(derive: Deriver, record: RawRecord, one: StoreObject) -> Sourced[St
 def _read_consents(derive: Deriver, object_type: str, record: RawRecord, chunk: Chunk) -> None:
     """A version that nobody derived in time still tells when somebody opted in or out."""
     try:
-        objects = list(_objects(derive, object_type, record, None))
+        objects = list(objects_in(derive, object_type, record))
     except Unreadable:
         return  # its newer version is judged on its own
     for one in objects:

@@ -26,7 +26,8 @@ from crm_integration_tests.certificate.scenario import IN_FLIGHT, ONLY_RANGE, Sc
 from crm_integration_tests.certificate.stand import Stand
 from crm_integration_tests.certificate.timescale import CLAIM
 
-FROZEN = CLAIM + 0.4
+FROZEN = CLAIM + 1.5
+"""Seconds: others have a while to write what it holds before it wakes up."""
 _PATIENCE = 8.0
 """Seconds a driver has to come to the step that was planned for it."""
 _FEED_PAUSE = 0.4

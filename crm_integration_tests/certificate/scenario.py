@@ -6,7 +6,7 @@ Prevents two certificates that differ in what they leave out: all forms are one 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crm_integration.sync.steps import Step
 from crm_integration_tests.certificate.misfortunes import ON_THE_WIRE
@@ -62,7 +62,7 @@ def full(events: int) -> Scenario:
 
 
 def small(events: int) -> Scenario:
-    """For the normal test suite, and to hunt a defect: each step once, a few of the rest."""
+    """For the normal test suite: each step once, a few of the rest."""
     return Scenario(
         events,
         kills={step.value: 1 for step in Step},
@@ -76,6 +76,17 @@ def small(events: int) -> Scenario:
         mapping_pause=5.0,
         sales_pause=2.0,
         longest=180.0,
+    )
+
+
+def hunting(events: int) -> Scenario:
+    """To find a defect: little world, and much of what shows only by chance."""
+    return replace(
+        small(events),
+        freezes=10,
+        lingers=6,
+        wire=dict.fromkeys(ON_THE_WIRE, 8),
+        wire_pause=0.6,
     )
 
 

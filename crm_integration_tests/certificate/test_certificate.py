@@ -15,7 +15,7 @@ from crm_integration.transport import http, retry
 from crm_integration_tests.certificate import timescale
 from crm_integration_tests.certificate.breaks import BREAKS, named
 from crm_integration_tests.certificate.report import SEED, Certificate, issue
-from crm_integration_tests.certificate.scenario import full, small, without_faults
+from crm_integration_tests.certificate.scenario import full, hunting, small, without_faults
 from crm_integration_tests.oracle.street.verdict import COUNTS
 
 SOON_FOUND = ("updates_refused", "sales_overwritten")
@@ -67,7 +67,7 @@ def test_a_defect_is_found_without_any_fault(name: str) -> None:
 @pytest.mark.parametrize("name", [one.name for one in BREAKS])
 def test_every_defect_is_found(name: str) -> None:
     """Each of the ways in which peers lose or double data is caught by one of the six counts."""
-    found = issue(SEED, small(300), _silent, broken=name, compared=False)
+    found = issue(SEED, hunting(300), _silent, broken=name, compared=False)
     assert any(found.ran.verdict[count] for count in COUNTS), _told(found)
 
 

@@ -36,7 +36,12 @@ def test_every_crm_opens_an_adapter_that_keeps_the_contract():
 
 def test_an_adapter_has_what_its_manifest_offers_and_nothing_it_hides():
     """An adapter that could archive and did not say so left every merged contact in its CRM."""
-    methods = {"archive": "archive", "changes": "changed_since", "dissociate": "dissociate"}
+    methods = {
+        "archive": "archive",
+        "changes": "changed_since",
+        "dissociate": "dissociate",
+        "keyed": "keyed",
+    }
     for crm in crms():
         manifest = crm_connector(crm).manifest
         adapter = import_module(f"crm_integration.crms.{crm}.adapter").Adapter

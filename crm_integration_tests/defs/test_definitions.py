@@ -46,13 +46,14 @@ def test_no_check_blocks() -> None:
     graph = defs.resolve_asset_graph()
     checks = [graph.get(key) for key in graph.asset_check_keys]
 
-    # Row rules, set rules and drift of nine entities; volume of the three that have traffic.
-    assert len(checks) == 9 * 3 + 3
+    # Row rules, set rules and drift of nine entities; volume of the three that have traffic;
+    # completeness of what is in a CRM, and of parcels.
+    assert len(checks) == 9 * 3 + 3 + 8
     assert not any(node.blocking for node in checks)
 
 
 def test_jobs_are_named_for_what_a_person_wants() -> None:
     """Nobody should have to know which assets a replay needs."""
     for name in ("reconcile_all", "sync_one_tenant_now", "replay_a_window", "send_to_crm",
-                 "sweep_abandoned_carts"):  # fmt: skip
+                 "sweep_abandoned_carts", "prove_completeness"):  # fmt: skip
         assert defs.resolve_job_def(name).description

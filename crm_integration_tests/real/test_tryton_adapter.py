@@ -19,6 +19,7 @@ from crm_integration.crms._contract import (
     Write,
 )
 from crm_integration.crms._registry import crm_connector
+from crm_integration.crms.tryton import reading
 from crm_integration.crms.tryton.client import Client
 from crm_integration.crms.tryton.describe import describe
 from crm_integration.errors import (
@@ -130,6 +131,25 @@ def test_four_who_race_for_one_customer_make_one_party(
     assert len(crm.records.parties()) == count
     assert len({done(one).record_id for one in outcomes}) == count
     assert sum(one.created for one in outcomes) == count
+
+
+def test_all_records_with_our_key_are_listed_page_by_page_and_no_others(
+    adapter: Adapter, crm: TrytonAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record too many is found by nobody who asks for the keys that are known."""
+    monkeypatch.setattr(reading, "_PAGE", 2)
+    parties = [done(one) for one in adapter.write("contact", creates(5, dict(PARTY)))]
+    crm.records.create("party.party", name="Of sales")
+    note = {"day": "2024-03-01", "message": "Refund", "party": key(1)}
+    (told,) = adapter.write("refund", [Write(key(70), None, note)])
+    (deal,) = adapter.write("order", [Write(key(80), None, DEAL)])
+    adopted = crm.records.create("party.party", name="Bea")
+    adapter.write("contact", [Write(key(9), str(adopted), {}, adopt=True)])
+
+    listed = {one.record_id: one.key for one in adapter.keyed("contact")}
+    assert listed == {**{one.record_id: one.key for one in parties}, str(adopted): key(9)}
+    assert [one.key for one in adapter.keyed("activity")] == [done(told).key]
+    assert [one.record_id for one in adapter.keyed("order")] == [done(deal).record_id]
 
 
 def test_a_party_that_was_archived_is_not_made_again(adapter: Adapter, crm: TrytonAccount) -> None:

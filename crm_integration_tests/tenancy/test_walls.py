@@ -182,7 +182,8 @@ def test_no_table_with_a_tenant_is_left_out_of_the_walls(house: House) -> None:
                 " and not (c.relrowsecurity and c.relforcerowsecurity)"
             )
         ).all()
-    assert set(found) <= {"webhook_queue"}, "only the queue is shared, and holds no content"
+    shared = {"webhook_queue", "touched_partitions"}
+    assert set(found) <= shared, "only these are shared, and hold no content"
 
 
 def test_keys_and_references_of_tenant_data_begin_with_the_tenant(house: House) -> None:
@@ -285,8 +286,9 @@ def test_ops_reads_no_personal_column(house: House) -> None:
             )
         ).all()
     assert readable
-    allowed = {"tenants", "verdicts", "holds", "carts", "alembic_version"}
+    allowed = {"tenants", "verdicts", "proofs", "holds", "carts", "alembic_version"}
     assert {row.relname for row in readable} <= allowed | _shared_tables()
+    assert ("proofs", "samples") not in {(row.relname, row.attname) for row in readable}
     bytes_columns = {row.attname for row in readable if row.relname in TABLES} & (
         PERSONAL | {"wrapped_keys"}
     )

@@ -7,7 +7,7 @@ each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from crm_integration.crms._contract import Association, CrmRecord, FieldNeed, Outcome, Write
@@ -125,6 +125,14 @@ class Adapter:
         except RemoteError as error:
             return [error] * len(record_ids)
         return [self._put_away(kind, rows.get(one)) for one in record_ids]
+
+    def keyed(self, object_type: str) -> Iterator[CrmRecord]:
+        """Parties and opportunities by their keys; of notes those on parties of ours, since Tryton
+        lets nobody but administrators list the others."""
+        kind = kind_of(object_type)
+        for row in self._reader.keyed(kind):
+            for key in dict.fromkeys(kind.keys(row)):
+                yield CrmRecord(str(row["id"]), key, {})
 
     def close(self) -> None:
         """Close the connections."""

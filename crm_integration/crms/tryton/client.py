@@ -55,13 +55,27 @@ class Client:
         self._gate = gate
         self.settings = access.settings
 
-    def rows(self, model: str, domain: Sequence[Any], fields: Sequence[str]) -> list[Row]:
-        """All records of a model that a domain describes, in the order of their ids.
+    def rows(
+        self,
+        model: str,
+        domain: Sequence[Any],
+        fields: Sequence[str],
+        *,
+        limit: int | None = None,
+    ) -> list[Row]:
+        """All records of a model that a domain describes (the first `limit`), in the order of
+        their ids.
 
         Raises the errors of `answers.ANSWERS`; a search is refused only for a lacking right.
         """
         order = [["id", "ASC"]]
-        body = {"domain": list(domain), "fields_names": list(fields), "order": order}
+        body: dict[str, Any] = {
+            "domain": list(domain),
+            "fields_names": list(fields),
+            "order": order,
+        }
+        if limit is not None:
+            body["limit"] = limit
         try:
             return cast(list[Row], self.ask(model, "search_read", body, kind=list))
         except Permanent as error:

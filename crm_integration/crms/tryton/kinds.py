@@ -60,6 +60,11 @@ class Kind(ABC):
         must be known and are not.
         """
 
+    @abstractmethod
+    def keyed(self, parties: Collection[int]) -> list[Any] | None:
+        """The domain of the records that carry any key of ours, on `parties` where they must be
+        known; None where they must be and are not. What people archived is left out."""
+
     def read(self, client: Client, ids: Sequence[int]) -> list[Row]:
         """These records, archived ones among them; what is gone is left out."""
         return client.rows(self.model, [["id", "in", list(ids)]], self.asked)

@@ -20,7 +20,7 @@ from crm_integration.crms._contract import FieldValue, Write
 from crm_integration.crms.tryton.answers import NO_PARTY
 from crm_integration.crms.tryton.client import Client, Row
 from crm_integration.crms.tryton.kinds import PARTY, TIMES, Around, Kind, Place, text_of
-from crm_integration.crms.tryton.values import key_in, marked, plain
+from crm_integration.crms.tryton.values import any_marked, key_in, marked, plain
 from crm_integration.errors import Permanent, Transient
 
 _MODEL: Final = "ir.note"
@@ -52,6 +52,13 @@ class Notes(Kind):
         on = [f"{_ON}{party}" for party in sorted(set(parties))]
         ours = [["message", "like", f"%\n{marked(key)}"] for key in keys]
         return [["resource", "in", on], ["OR", *ours]]
+
+    def keyed(self, parties: Collection[int]) -> list[Any] | None:
+        """Notes of these parties whose last line is a key of ours."""
+        if not parties:
+            return None
+        on = [f"{_ON}{party}" for party in sorted(set(parties))]
+        return [["resource", "in", on], ["message", "like", f"%\n{any_marked()}"]]
 
     def read(self, client: Client, ids: Sequence[int]) -> list[Row]:
         """By halves, since Tryton refuses all of them (403) for one that is gone."""

@@ -19,7 +19,15 @@ from typing import Any, Final
 from crm_integration.crms._contract import FieldValue, Write
 from crm_integration.crms.tryton.client import Client, Row
 from crm_integration.crms.tryton.kinds import PARTY, TIMES, Around, Kind, Place, text_of
-from crm_integration.crms.tryton.values import day, decimal, key_in, marked, part_of, plain
+from crm_integration.crms.tryton.values import (
+    any_marked,
+    day,
+    decimal,
+    key_in,
+    marked,
+    part_of,
+    plain,
+)
 
 _MODEL: Final = "sale.opportunity"
 _LEAD, _OPEN, _CANCELLED = "lead", "opportunity", "cancelled"
@@ -45,6 +53,10 @@ class Opportunities(Kind):
     def by_key(self, keys: Sequence[str], parties: Collection[int]) -> list[Any] | None:
         """A reference is not unique in Tryton: every create looks first."""
         return [["reference", "in", [marked(key) for key in keys]]]
+
+    def keyed(self, parties: Collection[int]) -> list[Any] | None:
+        """By their references."""
+        return [["reference", "like", any_marked()]]
 
     def keys(self, row: Row) -> list[str]:
         """The reference, if it is ours."""

@@ -19,7 +19,7 @@ from crm_integration.crms.tryton.directory import (
     party_keys,
 )
 from crm_integration.crms.tryton.kinds import TIMES, Around, Kind, Place, text_of
-from crm_integration.crms.tryton.values import escaped, marked, part_of, parts_of, plain
+from crm_integration.crms.tryton.values import any_marked, escaped, marked, part_of, parts_of, plain
 
 _ADDRESS: Final = {
     "address.street": "street",
@@ -62,6 +62,11 @@ class Parties(Kind):
     def by_key(self, keys: Sequence[str], parties: Collection[int]) -> list[Any] | None:
         """See `directory.parties_by_key`."""
         return parties_by_key(keys)
+
+    def keyed(self, parties: Collection[int]) -> list[Any] | None:
+        """By code and identifiers."""
+        ours = any_marked()
+        return [["OR", ["code", "like", ours], ["identifiers.code", "like", ours]]]
 
     def read(self, client: Client, ids: Sequence[int]) -> list[Row]:
         """Archived ones, too."""

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from crm_integration.crms._contract import CrmRecord
 from crm_integration.crms.tryton.client import Client, Row
 from crm_integration.crms.tryton.directory import Directory
 from crm_integration.crms.tryton.kinds import PARTY, Around, Kind
+from crm_integration.crms.tryton.notes import Notes
 from crm_integration.crms.tryton.parties import Parties
 from crm_integration.crms.tryton.values import newest
 
 _AT_ONCE: Final = 200
 """Records of one reading call."""
+
+_PAGE: Final = 1_000
+"""Records of one call of a listing."""
 
 _Item = TypeVar("_Item")
 
@@ -44,6 +48,27 @@ class Reader:
             domain = kind.by_key(chunk, around.parties.values())
             found += [] if domain is None else self._client.rows(kind.model, domain, kind.asked)
         return found
+
+    def keyed(self, kind: Kind) -> Iterator[Row]:
+        """Rows that carry any key of ours, page by page; of notes those on parties of ours."""
+        if not isinstance(kind, Notes):
+            yield from self._paged(kind, kind.keyed(()))
+            return
+        parties = Parties()
+        ids = [int(row["id"]) for row in self._paged(parties, parties.keyed(()))]
+        for chunk in chunks(ids, _AT_ONCE):
+            yield from self._paged(kind, kind.keyed(chunk))
+
+    def _paged(self, kind: Kind, domain: list[Any] | None) -> Iterator[Row]:
+        """By id, so that a record that is made or deleted meanwhile moves no other."""
+        last = 0
+        while domain is not None:
+            behind = [*domain, ["id", ">", last]]
+            rows = self._client.rows(kind.model, behind, kind.asked, limit=_PAGE)
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+            last = int(rows[-1]["id"])
 
     def records(
         self, kind: Kind, rows: Sequence[Row], fields: Collection[str]

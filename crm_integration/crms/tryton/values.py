@@ -23,6 +23,11 @@ def marked(key: str) -> str:
     return _PREFIX + key
 
 
+def any_marked() -> str:
+    """What `like` compares with: a key of ours, whichever."""
+    return _PREFIX + "%"
+
+
 def key_in(text: object) -> str | None:
     """Our key if this text is one; a number of the merchant's own never is."""
     found = _KEY.fullmatch(text) if isinstance(text, str) else None

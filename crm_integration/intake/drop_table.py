@@ -194,7 +194,7 @@ def drain(
     named = {one: tuple(ids) for one, ids in thin.items()}
     if named:
         _postpone(ops, chain.from_iterable(named.values()))
-    return Drained(kept.kept, kept.suppressed, kept.doubtful, named)
+    return Drained(kept.kept, kept.suppressed, kept.doubtful, thin=named)
 
 
 def _postpone(ops: Engine, deliveries: Iterable[UUID]) -> None:

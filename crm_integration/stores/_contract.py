@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any, Protocol
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Protocol, Self
 
 from crm_integration.canonical.model import StoreObject
 
@@ -58,10 +58,29 @@ class StoreAccount:
 
 @dataclass(frozen=True)
 class Window:
-    """Source time in `[start, end)`, whole UTC days."""
+    """Source time in `[start, end)`, whole UTC days; `since` and `until` narrow it to moments."""
 
     start: date
     end: date
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def between(cls, since: datetime, until: datetime) -> Self:
+        """From one moment up to another, with the UTC days that hold them."""
+        since, until = since.astimezone(UTC), until.astimezone(UTC)
+        last = (until - timedelta(microseconds=1)).date()
+        return cls(since.date(), max(last, since.date()) + timedelta(days=1), since, until)
+
+    @property
+    def begin(self) -> datetime:
+        """The first moment that belongs to it."""
+        return self.since or datetime.combine(self.start, time(), UTC)
+
+    @property
+    def finish(self) -> datetime:
+        """The first moment that does not."""
+        return self.until or datetime.combine(self.end, time(), UTC)
 
 
 @dataclass(frozen=True)

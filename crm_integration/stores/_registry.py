@@ -40,6 +40,8 @@ class StoreManifest(BaseModel):
     """In the order in which they are extracted: a parent before what needs it."""
     swept: tuple[str, ...] = ()
     """Types whose listing has no usable filter on source time."""
+    counted: tuple[str, ...] = ()
+    """Types of which every listing by time states how many objects it holds (`Page.listed`)."""
     parents: dict[str, str] = {}
     """Object type -> the type its payload cannot be read without."""
     yields: dict[str, tuple[str, ...]] = {}

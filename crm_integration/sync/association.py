@@ -90,9 +90,7 @@ class Ties:
 
         A record that people merged answers under two ids: it is untied before it is tied again.
         """
-        kept = {
-            one.object_id: [key for key in _tied(one) if key not in _left(one)] for one in tied
-        }
+        kept = {one.object_id: [key for key in _tied(one) if key not in _left(one)] for one in tied}
         failures: dict[UUID, RemoteError] = {}
         if "dissociate" not in self.offers:
             return kept, failures

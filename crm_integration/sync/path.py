@@ -18,8 +18,10 @@ from crm_integration.canonical.entities import ENTITIES
 from crm_integration.canonical.facts import note_lapsed
 from crm_integration.canonical.identity import lock_identities
 from crm_integration.errors import CrmIntegrationError
+from crm_integration.intake.cursors import reconcile
 from crm_integration.intake.drop_table import Drained, acknowledge, drain
 from crm_integration.intake.extract import OpenStore, extract, fetch, open_store
+from crm_integration.intake.raw_reading import underived_days
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.mapping.tenant_file import TenantConfig, compiled_mappings, tenant_config
 from crm_integration.quality.rules import rules_version
@@ -89,11 +91,14 @@ def run_path(
     progress: Progress | None = None,
     swept: bool = True,
     narrowed: Narrowed | None = None,
+    by_cursor: bool = False,
 ) -> PathReport:
     """Run the selected parts for one tenant over windows.
 
     `swept` False leaves out the types that a store can only list whole: an earlier slice of the
     same run has listed them. `narrowed` (a replay) writes nothing but the windows' own objects.
+    `by_cursor` lists what lies behind each type's cursor instead of windows, and derives and
+    judges only what that brought.
     Raises nothing: what goes wrong, foreseen or not, is a problem of this tenant's report.
     """
     report = PathReport(tenant)
@@ -102,7 +107,10 @@ def run_path(
         settings = engine_settings(config.settings)
         told = progress or _untold
         spans = tuple(windows)
-        way = _Way(house, report, config, settings, spans, selection, run_id, told, swept, narrowed)
+        way = _Way(
+            house, report, config, settings, spans, selection, run_id, told, swept, narrowed,
+            by_cursor,
+        )  # fmt: skip
         way.go()
     except CrmIntegrationError as error:
         report.problems.append(Problem("start", tenant, str(error)))
@@ -129,6 +137,7 @@ class _Way:
     progress: Progress
     swept: bool
     narrowed: Narrowed | None
+    by_cursor: bool = False
 
     @property
     def tenant(self) -> str:
@@ -143,6 +152,8 @@ class _Way:
         stores = self.house.stores(self.tenant, self.config.stores)
         for connection in stores:
             self._extract(connection)
+            if self.by_cursor:
+                self._look_what_came(connection)
             self._derive(connection)
         self._let_time_pass(stores)
         self._judge()
@@ -200,17 +211,40 @@ class _Way:
         tenancy, run_id = self.house.engines.tenancy, self.run_id
         told = self._told("extract")
         try:
-            listed = extract(tenancy, store, object_type, self.span, run_id=run_id, on_page=told)
-            self.report.note_extracted(listed)
+            if self.by_cursor:
+                pace = self.settings.pace
+                done = reconcile(tenancy, store, object_type, pace, run_id=run_id, on_page=told)
+                self.report.note_reconciled(store.connection.connection_id, done)
+            else:
+                listed = extract(
+                    tenancy, store, object_type, self.span, run_id=run_id, on_page=told
+                )
+                self.report.note_extracted(listed)
             fetch(tenancy, store, object_type, list(dict.fromkeys(doubtful)), run_id=run_id)
         except CrmIntegrationError as error:
             self._note("extract", object_type, str(error))
+
+    def _look_what_came(self, connection: StoredConnection) -> None:
+        """The days of what waits to be derived: they are judged, and told about."""
+        with self.house.engines.tenancy.scope(self.tenant) as scope:
+            days = underived_days(scope, connection.connection_id)
+        self.report.days |= days
+
+    @property
+    def _days(self) -> tuple[date, date]:
+        """Whose objects are derived again; by cursor none but those that wait to be."""
+        return (self.span.start, self.span.start if self.by_cursor else self.span.end)
+
+    def _judged(self) -> Sequence[Window]:
+        if not self.by_cursor:
+            return self.windows
+        return [Window(day, day + timedelta(days=1)) for day in sorted(self.report.days)]
 
     def _derive(self, connection: StoredConnection) -> None:
         types = self._types_of(connection)
         if not types:
             return
-        tenancy, days = self.house.engines.tenancy, (self.span.start, self.span.end)
+        tenancy, days = self.house.engines.tenancy, self._days
         try:
             derive = deriver(
                 connection,
@@ -254,13 +288,14 @@ class _Way:
 
     def _judge(self) -> None:
         """Verdicts of every window, from suites made of the same rules; they open the holds."""
-        if not self.selection.canonical:
+        windows = self._judged()
+        if not self.selection.canonical or not windows:
             return
         from crm_integration.quality.suites import judge_entities
         from crm_integration.quality.verdicts import Window as Judged
 
         today: date = datetime.now(UTC).date()
-        spans = [Judged(one.start, one.end) for one in self.windows]
+        spans = [Judged(one.start, one.end) for one in windows]
         entities = sorted(self.selection.canonical)
         with _JUDGING, self.house.engines.tenancy.scope(self.tenant) as scope:
             self.report.verdicts += judge_entities(

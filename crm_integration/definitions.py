@@ -12,7 +12,7 @@ from crm_integration.defs.maintenance.crm_changes import crm_changes_schedule, r
 from crm_integration.defs.maintenance.same_people import suggest_same_people, suggest_schedule
 from crm_integration.defs.maintenance.tenant_partitions import tenant_partitions
 from crm_integration.defs.path import customer_data_path
-from crm_integration.defs.reconcile import reconcile_schedule
+from crm_integration.defs.reconcile import reconcile, reconcile_schedule
 from crm_integration.defs.resources import HouseResource
 
 # Materializations of a run over many windows are stored in batches instead of one by one.
@@ -20,7 +20,7 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
 
 defs = Definitions(
     assets=[customer_data_path],
-    jobs=[*JOBS, suggest_same_people, read_crm_changes],
+    jobs=[*JOBS, reconcile, suggest_same_people, read_crm_changes],
     schedules=[reconcile_schedule, suggest_schedule, crm_changes_schedule],
     sensors=[drop_table_sensor, abandoned_carts_sensor, failed_checks, tenant_partitions],
     resources={"house": HouseResource()},

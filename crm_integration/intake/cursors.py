@@ -33,17 +33,21 @@ _EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 NOT_KEPT = "some listed ids are not kept"
 COUNT_DIFFERS = "the store counts more than it listed, or something changed meanwhile"
 LISTED_ONCE = "listed once: the next listing must bring nothing new"
+UNDER_WAY = "swept in portions: under way"
+NOT_YET = "its listing is dear: polled every few hours"
 BROUGHT_NEW = "the second listing brought what the first did not"
 
 
 @dataclass(frozen=True)
 class Pace:
     """How a tenant is polled: what is younger than `settle` is never proven; each window begins
-    `overlap` before the cursor; a type without a filter is swept by `pages` a run."""
+    `overlap` before the cursor; a type without a filter is swept by `pages` a run; one whose
+    listing is dear is listed after a pause."""
 
     settle: timedelta = timedelta(minutes=15)
     overlap: timedelta = timedelta(minutes=30)
     pages: int = 20
+    dear_pause: timedelta = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ class Reconciled:
     proven_until: datetime
     reason: str = ""
 
+    @property
+    def stuck(self) -> bool:
+        """It did not pass, and not because that takes its time."""
+        return self.reason not in ("", LISTED_ONCE, UNDER_WAY, NOT_YET)
+
 
 @dataclass(frozen=True)
 class Span:
@@ -62,6 +71,7 @@ class Span:
     proven_until: datetime
     candidate_until: datetime | None
     now: datetime
+    listed_at: datetime | None = None
 
 
 @dataclass
@@ -105,6 +115,8 @@ def reconcile(
     """
     with tenancy.scope(store.tenant) as scope:
         span = span_of(scope, store, object_type)
+    if object_type in store.connector.manifest.dear and _listed_lately(span, pace):
+        return Reconciled(Extracted(object_type, span.now), span.proven_until, NOT_YET)
     if object_type in store.connector.manifest.swept:
         return _sweep(tenancy, store, object_type, pace, span, run_id, on_page)
     window = next_window(span, pace)
@@ -119,6 +131,10 @@ def reconcile(
         after = _judge(span, window, witness, listed, end, unkept=unkept, counts=counts)
         _write(scope, store, object_type, after)
     return Reconciled(listed, after.proven_until, after.reason)
+
+
+def _listed_lately(span: Span, pace: Pace) -> bool:
+    return span.listed_at is not None and span.now - span.listed_at < pace.dear_pause
 
 
 def next_window(span: Span, pace: Pace) -> Window:
@@ -182,6 +198,7 @@ def span_of(scope: TenantScope, store: OpenStore, object_type: str) -> Span:
             func.coalesce(proven_spans.c.proven_until, connections.c.created_at),
             proven_spans.c.candidate_until,
             func.clock_timestamp(),
+            proven_spans.c.listed_at,
         )
         .select_from(connections.outerjoin(proven_spans, mine))
         .where(
@@ -278,7 +295,7 @@ def _sweep(
     until = span.proven_until
     if listed.complete:
         until = max(until, listed.begun - pace.settle)
-    after = _After(until, None, "" if listed.complete else "swept in portions: under way")
+    after = _After(until, None, "" if listed.complete else UNDER_WAY)
     with tenancy.scope(store.tenant) as scope:
         _write(scope, store, object_type, after)
     return Reconciled(listed, until, after.reason)

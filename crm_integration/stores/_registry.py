@@ -42,6 +42,8 @@ class StoreManifest(BaseModel):
     """Types whose listing has no usable filter on source time."""
     counted: tuple[str, ...] = ()
     """Types of which every listing by time states how many objects it holds (`Page.listed`)."""
+    dear: tuple[str, ...] = ()
+    """Types whose listing costs a call an object: polled every few hours only."""
     parents: dict[str, str] = {}
     """Object type -> the type its payload cannot be read without."""
     yields: dict[str, tuple[str, ...]] = {}

@@ -31,6 +31,7 @@ from crm_integration.sync import abandonment
 from crm_integration.sync.crm_changes import read_changes, worth_reading
 from crm_integration.sync.crm_run import Engines, sync_crm
 from crm_integration.sync.derive import derive_window, deriver
+from crm_integration.sync.idleness import is_idle
 from crm_integration.sync.rejudge import rejudge
 from crm_integration.sync.report import PathReport, Problem, Selection, unforeseen, withheld
 from crm_integration.sync.steps import Step, reached
@@ -152,8 +153,9 @@ class _Way:
         stores = self.house.stores(self.tenant, self.config.stores)
         for connection in stores:
             self._extract(connection)
-            if self.by_cursor:
-                self._look_what_came(connection)
+        if self.by_cursor and self._is_idle(stores):
+            return
+        for connection in stores:
             self._derive(connection)
         self._let_time_pass(stores)
         self._judge()
@@ -224,11 +226,19 @@ class _Way:
         except CrmIntegrationError as error:
             self._note("extract", object_type, str(error))
 
-    def _look_what_came(self, connection: StoredConnection) -> None:
-        """The days of what waits to be derived: they are judged, and told about."""
-        with self.house.engines.tenancy.scope(self.tenant) as scope:
-            days = underived_days(scope, connection.connection_id)
-        self.report.days |= days
+    def _is_idle(self, stores: Sequence[StoredConnection]) -> bool:
+        """Whether nothing came and nothing waits. The days of what came are judged, and told."""
+        tenancy = self.house.engines.tenancy
+        with tenancy.scope(self.tenant) as scope:
+            for connection in stores:
+                self.report.days |= underived_days(scope, connection.connection_id)
+        if self.report.days:
+            return False
+        self._let_time_pass(stores)
+        mappings = compiled_mappings(self.house.mappings, self.config)
+        with tenancy.scope(self.tenant) as scope:
+            crm = crm_connection(scope).connection_id
+            return is_idle(scope, crm, mappings, rules_version(self.config.rules))
 
     @property
     def _days(self) -> tuple[date, date]:

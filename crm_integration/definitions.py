@@ -11,6 +11,7 @@ from crm_integration.defs.live.drop_table_sensor import drop_table_sensor
 from crm_integration.defs.maintenance.crm_changes import crm_changes_schedule, read_crm_changes
 from crm_integration.defs.maintenance.same_people import suggest_same_people, suggest_schedule
 from crm_integration.defs.maintenance.tenant_partitions import tenant_partitions
+from crm_integration.defs.maintenance.webhook_watch import watch_webhooks_job, webhook_schedule
 from crm_integration.defs.path import customer_data_path
 from crm_integration.defs.reconcile import reconcile, reconcile_schedule
 from crm_integration.defs.resources import HouseResource
@@ -20,8 +21,8 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
 
 defs = Definitions(
     assets=[customer_data_path],
-    jobs=[*JOBS, reconcile, suggest_same_people, read_crm_changes],
-    schedules=[reconcile_schedule, suggest_schedule, crm_changes_schedule],
+    jobs=[*JOBS, reconcile, watch_webhooks_job, suggest_same_people, read_crm_changes],
+    schedules=[reconcile_schedule, webhook_schedule, suggest_schedule, crm_changes_schedule],
     sensors=[drop_table_sensor, abandoned_carts_sensor, failed_checks, tenant_partitions],
     resources={"house": HouseResource()},
     # One process a run: the multiprocess executor costs ten times the wall clock of our steps.

@@ -7,7 +7,6 @@ share of the tenants, several at once, and each says honestly which of them fail
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from datetime import timedelta
 
 from dagster import (
     Config,
@@ -65,7 +64,7 @@ def poll_stores(context: OpExecutionContext, config: Share, house: HouseResource
     problems: dict[str, list[Problem]] = {}
     busy: list[PathReport] = []
     for report in poll(opened, tenants, context.run_id):
-        _report(context, opened, report)
+        report_polled(context, opened, report)
         found = problems_of(report)
         if found:
             problems[report.tenant] = found
@@ -94,7 +93,7 @@ def poll(house: House, tenants: Iterable[str], run_id: str) -> Iterator[PathRepo
             pool.shutdown(cancel_futures=True)
 
 
-def _report(context: OpExecutionContext, house: House, report: PathReport) -> None:
+def report_polled(context: OpExecutionContext, house: House, report: PathReport) -> None:
     """Materializations of the windows that got something; nothing for a quiet tenant."""
     first, end = span_of_windows()
     days = sorted(day for day in report.days if first <= day < end)
@@ -151,6 +150,6 @@ def reconcile_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipR
     if not any(slot_of(one, SLOTS) == slot for one in tenants):
         return SkipReason("no tenant is polled in these minutes")
     return RunRequest(
-        run_key=f"reconcile:{at - timedelta(seconds=at.second):%Y%m%d%H%M}",
+        run_key=f"reconcile:{at:%Y%m%d%H%M}",
         run_config={"ops": {poll_stores.name: {"config": {"slot": slot}}}},
     )

@@ -190,7 +190,8 @@ def extract(
             break
     if done.brought or window.since is None or swept:
         _finish(tenancy, store, listing, done, run_id)
-    return _settle(tenancy, store, object_type, done, swept=swept, run_id=run_id)
+    parents = done.brought or window.since is None  # of a moment in which nothing came: not asked
+    return _settle(tenancy, store, object_type, done, swept=swept, parents=parents, run_id=run_id)
 
 
 def _listing(store: OpenStore, object_type: str, window: Window, *, in_portions: bool) -> Listing:
@@ -241,6 +242,7 @@ def _settle(
     done: Extracted,
     *,
     swept: bool,
+    parents: bool,
     run_id: str,
 ) -> Extracted:
     """Direct reads: of objects with one source time and two contents, of those that a whole sweep
@@ -256,7 +258,7 @@ def _settle(
     wanted = list(dict.fromkeys(doubtful))
     kept = done.kept + fetch(tenancy, store, object_type, wanted, run_id=run_id)
     parent_type = store.connector.manifest.parents.get(object_type)
-    if parent_type is not None and done.brought:
+    if parent_type is not None and parents:
         with tenancy.scope(store.tenant) as scope:
             absent = missing_parents(
                 scope, store.connection.connection_id, object_type, parent_type

@@ -46,6 +46,9 @@ from crm_integration.tenancy.connections import (
 _JUDGING = Lock()
 """great_expectations keeps one context a process: tenants in several threads take turns."""
 
+JUDGED_AT_ONCE = 92
+"""Windows whose frames are in memory together, as in a slice: a first sweep may touch many."""
+
 Progress = Callable[[str, str, int], None]
 """`(tenant, what, how many so far)`."""
 
@@ -307,10 +310,12 @@ class _Way:
         today: date = datetime.now(UTC).date()
         spans = [Judged(one.start, one.end) for one in windows]
         entities = sorted(self.selection.canonical)
-        with _JUDGING, self.house.engines.tenancy.scope(self.tenant) as scope:
-            self.report.verdicts += judge_entities(
-                scope, entities, spans, self.config.rules, run_id=self.run_id, today=today
-            )
+        for start in range(0, len(spans), JUDGED_AT_ONCE):
+            some = spans[start : start + JUDGED_AT_ONCE]
+            with _JUDGING, self.house.engines.tenancy.scope(self.tenant) as scope:
+                self.report.verdicts += judge_entities(
+                    scope, entities, some, self.config.rules, run_id=self.run_id, today=today
+                )
         reached(Step.judged)
 
     def _read_crm(self, mappings: Mapping[str, CompiledMapping], version: str) -> None:

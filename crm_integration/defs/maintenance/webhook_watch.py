@@ -82,7 +82,7 @@ def _watched(
 def _lines(watched: Watched) -> list[str]:
     """What was not as it should be."""
     return [
-        f"| {watched.tenant} | {name} | {one.topic} | {one.state} | {'yes' if one.mended else 'no'} |"
+        f"| {watched.tenant} | {name} | {one.topic} | {one.state} | {one.mended} |"
         for name, looks in watched.looks.items()
         for one in looks
         if one.state != "active"

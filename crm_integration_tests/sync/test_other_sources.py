@@ -62,7 +62,9 @@ def derive(tenant: Tenant) -> None:
     """Derive forms and tickets as their connector would."""
     made = deriver(tenant.store, OPTIONS, run_id="forms")
     canonical: Any = SimpleNamespace(to_canonical=_read)
-    made = replace(made, connector=replace(made.connector, manifest=MANIFEST, canonical=canonical))
+    made = replace(
+        made, connector=replace(made.connector, manifest=MANIFEST, canonical=canonical)
+    )
     days = (WHOLE.start, WHOLE.end)
     derive_window(tenant.house.tenancy, tenant.name, made, days, MANIFEST.object_types)
 

@@ -52,7 +52,9 @@ def run(tenant: Tenant, run_id: str, root: str, stop_after: int = 99) -> list[Sl
     """Run the year; stop as a kill does, after so many slices."""
     opened = OpenHouse(tenant.house.engines, MAPPINGS)
     found: list[tuple[Slice, PathReport]] = []
-    running = run_slices(opened, tenant.name, MONTHS, EVERYTHING, run_id=run_id, root_run_id=root)
+    running = run_slices(
+        opened, tenant.name, MONTHS, EVERYTHING, run_id=run_id, root_run_id=root
+    )
     for one in running:
         found.append(one)
         if len(found) == stop_after:

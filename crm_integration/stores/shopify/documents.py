@@ -105,7 +105,7 @@ WEBHOOKS = Document(
     f"""query Webhooks($first: Int!, $after: String) {{
   webhookSubscriptions(first: $first, after: $after) {{ nodes {{ id topic uri }} {_PAGE_INFO} }}
 }}""",
-    cost=102,
+    cost=103,
     size=100,
 )
 WEBHOOK_CREATE = Document(
@@ -116,7 +116,7 @@ WEBHOOK_CREATE = Document(
     userErrors { field message }
   }
 }""",
-    cost=12,
+    cost=13,
 )
 WEBHOOK_DELETE = Document(
     "WebhookDelete",
@@ -126,7 +126,7 @@ WEBHOOK_DELETE = Document(
     userErrors { field message }
   }
 }""",
-    cost=11,
+    cost=12,
 )
 PARCEL_LINES = Document(
     "ParcelLines",

@@ -14,8 +14,9 @@ from crm_integration.defs.live.lane_run import drain_deliveries
 from crm_integration.defs.maintenance.crm_changes import crm_changes_schedule, read_crm_changes
 from crm_integration.defs.maintenance.same_people import suggest_same_people, suggest_schedule
 from crm_integration.defs.maintenance.tenant_partitions import tenant_partitions
+from crm_integration.defs.maintenance.webhook_watch import watch_webhooks_job, webhook_schedule
 from crm_integration.defs.path import customer_data_path
-from crm_integration.defs.reconcile import reconcile_schedule
+from crm_integration.defs.reconcile import reconcile, reconcile_schedule
 from crm_integration.defs.resources import HouseResource
 
 # Materializations of a run over many windows are stored in batches instead of one by one.
@@ -24,8 +25,14 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
 defs = Definitions(
     assets=[customer_data_path],
     asset_checks=[completeness],
-    jobs=[*JOBS, drain_deliveries, suggest_same_people, read_crm_changes],
-    schedules=[reconcile_schedule, suggest_schedule, crm_changes_schedule, completeness_schedule],
+    jobs=[
+        *JOBS, drain_deliveries, reconcile, watch_webhooks_job, suggest_same_people,
+        read_crm_changes,
+    ],
+    schedules=[
+        reconcile_schedule, webhook_schedule, suggest_schedule, crm_changes_schedule,
+        completeness_schedule,
+    ],
     sensors=[drop_table_sensor, abandoned_carts_sensor, failed_checks, tenant_partitions],
     resources={"house": HouseResource()},
     # One process a run: the multiprocess executor costs ten times the wall clock of our steps.

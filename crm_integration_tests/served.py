@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import uvicorn
@@ -66,6 +67,20 @@ class Spoiling:
         await self._app(scope, receive, changed)
 
 
+class Asking:
+    """Takes down what a shop was asked: `method`, `path` and the query, without signatures."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.asked: list[dict[str, str]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = dict(parse_qsl(scope["query_string"].decode()))
+        told = {name: value for name, value in query.items() if not name.startswith("oauth_")}
+        self.asked.append({"method": scope["method"], "path": scope["path"], **told})
+        await self._app(scope, receive, send)
+
+
 class Shop:
     """One shop of any kind (`shop_kinds.py`), five hours behind UTC.
 
@@ -82,9 +97,15 @@ class Shop:
         self.state = ShopState(settings, clock=lambda: self.now)
         self.spoiling = Spoiling(self.kind.app(self.state))
         self.faulty = FaultyApp(self.spoiling)
-        self.app = CountedApp(self.faulty)
+        self._asking = Asking(self.faulty)
+        self.app = CountedApp(self._asking)
         self.url = ""
         self._http = httpx.Client(trust_env=False)
+
+    @property
+    def asked(self) -> list[dict[str, str]]:
+        """Every call so far, with its query; a test may clear it."""
+        return self._asking.asked
 
     @property
     def secrets(self) -> dict[str, str]:

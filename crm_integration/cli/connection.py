@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from crm_integration.cli.connection_webhook import webhook
+from crm_integration.cli.connection_webhooks import webhooks
 from crm_integration.cli.opened import actor, house
 from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import BadInput
@@ -23,6 +24,7 @@ from crm_integration.tenancy.connections import connections_of
 
 connection = typer.Typer(help="Store and CRM accounts of a merchant.", no_args_is_help=True)
 connection.command("webhook")(webhook)
+connection.command("webhooks")(webhooks)
 
 
 class Side(StrEnum):

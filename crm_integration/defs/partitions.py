@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from dagster import (
     DailyPartitionsDefinition,
@@ -49,6 +49,17 @@ def window_of(key: str) -> Window:
     if _settings.window == "day":
         return Window(start, start + timedelta(days=1))
     return Window(start, (start.replace(day=28) + timedelta(days=4)).replace(day=1))
+
+
+def window_of_day(day: date) -> Window:
+    """The window that holds a day."""
+    return window_of((day if _settings.window == "day" else day.replace(day=1)).isoformat())
+
+
+def span_of_windows() -> tuple[date, date]:
+    """The first day that has a window, and the day behind the last one."""
+    last = window_of_day(datetime.now(UTC).date())
+    return window_of_day(_settings.start_day).start, last.end
 
 
 def by_tenant(keys: Iterable[str]) -> dict[str, list[Window]]:

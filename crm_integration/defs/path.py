@@ -67,11 +67,11 @@ def customer_data_path(context: AssetExecutionContext, house: HouseResource) -> 
             report_run(context, opened, report, part.windows, selection)
         except Exception as error:  # noqa: BLE001 - the neighbours' events are still to come
             report.problems.append(Problem("report", "events", unforeseen(error)))
-        problems.setdefault(report.tenant, []).extend(_found(report))
+        problems.setdefault(report.tenant, []).extend(problems_of(report))
         give_back()
     problems = {tenant: found for tenant, found in problems.items() if found}
     if problems:
-        raise _failure(problems)
+        raise failure_of(problems)
     yield from ()
 
 
@@ -173,7 +173,8 @@ def selected(keys: set[AssetKey] | frozenset[AssetKey]) -> Selection:
     )
 
 
-def _found(report: PathReport) -> list[Problem]:
+def problems_of(report: PathReport) -> list[Problem]:
+    """What of a tenant's run did not pass, its verdicts too."""
     failed = [
         Problem("judge", verdict.entity, f"{verdict.check_name} on {verdict.window_start}")
         for verdict in report.verdicts
@@ -182,7 +183,8 @@ def _found(report: PathReport) -> list[Problem]:
     return [*report.problems, *failed]
 
 
-def _failure(problems: dict[str, list[Problem]]) -> Failure:
+def failure_of(problems: dict[str, list[Problem]]) -> Failure:
+    """The one failure at a run's end: it names each tenant, what failed and why."""
     lines = [
         f"| {tenant} | {one.stage} | {one.what} | {one.reason} |"
         for tenant, found in problems.items()

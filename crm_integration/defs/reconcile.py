@@ -1,30 +1,155 @@
-"""The reconcile schedule: what webhooks missed is found by listing the last windows again."""
+"""Polling: every store once an hour, from where it is proven; tenants spread over the hour.
 
-from collections.abc import Iterator
-from datetime import timedelta
+Prevents a run for each tenant (starting one costs more than most polls), all shops asked in the
+same minute, and a slow shop that keeps its neighbours waiting: a few runs an hour take their
+share of the tenants, several at once, and each says honestly which of them failed.
+"""
 
-from dagster import DefaultScheduleStatus, RunRequest, ScheduleEvaluationContext, schedule
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from crm_integration.defs.jobs import reconcile_all
-from crm_integration.defs.partitions import TENANTS, key_of
+from dagster import (
+    Config,
+    DefaultScheduleStatus,
+    MetadataValue,
+    OpExecutionContext,
+    RunRequest,
+    ScheduleEvaluationContext,
+    SkipReason,
+    job,
+    op,
+    schedule,
+)
+
+from crm_integration.canonical.entities import ENTITIES
+from crm_integration.defs import crm_sync, store_extracts
+from crm_integration.defs.memory import bound_heaps, give_back
+from crm_integration.defs.partitions import TENANTS, span_of_windows, window_of_day
+from crm_integration.defs.path import TENANTS_AT_ONCE, failure_of, problems_of
+from crm_integration.defs.reporting import report_run
+from crm_integration.defs.resources import HouseResource
+from crm_integration.stores._contract import Window
+from crm_integration.sync.path import House
+from crm_integration.sync.reconciling import reconcile_tenant, slot_of
+from crm_integration.sync.report import PathReport, Problem, Selection, unforeseen
+from crm_integration.tenancy.tenants import all_tenants
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
-LOOK_BACK = timedelta(days=1)
-"""Yesterday and today: a window is listed once more after it has closed."""
+MINUTES = 5
+SLOTS = 60 // MINUTES
+"""Runs an hour; a tenant is always in the same one."""
+
+EVERYTHING = Selection(
+    frozenset(store_extracts.OBJECT_TYPES), frozenset(ENTITIES), frozenset(crm_sync.NAMES)
+)
+
+
+class Share(Config):
+    """Which tenants: those of one slot of the hour, or all of them (`slot: -1`)."""
+
+    slot: int = -1
+
+
+@op(description="List what lies behind each cursor, tenant by tenant, and take it the whole way.")
+def poll_stores(context: OpExecutionContext, config: Share, house: HouseResource) -> None:
+    """A tenant that fails delays no other; at the end the run says which did."""
+    bound_heaps()
+    opened = house.open()
+    tenants = [
+        one
+        for one in all_tenants(opened.engines.ops)
+        if config.slot < 0 or slot_of(one, SLOTS) == config.slot
+    ]
+    problems: dict[str, list[Problem]] = {}
+    busy: list[PathReport] = []
+    for report in poll(opened, tenants, context.run_id):
+        report_polled(context, opened, report)
+        found = problems_of(report)
+        if found:
+            problems[report.tenant] = found
+        if found or report.days or _behind(report):
+            busy.append(report)
+        give_back()
+    context.add_output_metadata({
+        "tenants": len(tenants),
+        "quiet": len(tenants) - len(busy),
+        "polled": MetadataValue.md(_table(busy)),
+    })  # fmt: skip
+    if problems:
+        raise failure_of(problems)
+
+
+def poll(house: House, tenants: Iterable[str], run_id: str) -> Iterator[PathReport]:
+    """Reports as tenants are done, several at once."""
+    with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="poll") as pool:
+        running = [
+            pool.submit(reconcile_tenant, house, one, EVERYTHING, run_id=run_id) for one in tenants
+        ]
+        try:
+            for one in as_completed(running):
+                yield one.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def report_polled(context: OpExecutionContext, house: House, report: PathReport) -> None:
+    """Materializations of the windows that got something; nothing for a quiet tenant."""
+    first, end = span_of_windows()
+    days = sorted(day for day in report.days if first <= day < end)
+    windows: list[Window] = list(dict.fromkeys(window_of_day(day) for day in days))
+    if not windows:
+        return
+    try:
+        report_run(context, house, report, windows, EVERYTHING)
+    except Exception as error:  # noqa: BLE001 - the neighbours' events are still to come
+        report.problems.append(Problem("report", "events", unforeseen(error)))
+
+
+def _behind(report: PathReport) -> bool:
+    """A cursor that did not pass for another reason than that its second listing is to come."""
+    return any(done.stuck for done in report.reconciled.values())
+
+
+def _table(reports: list[PathReport]) -> str:
+    lines = ["| tenant | type | kept | proven until | |", "|---|---|---:|---|---|"]
+    for report in sorted(reports, key=lambda one: one.tenant)[:100]:
+        for (connection, name), done in sorted(report.reconciled.items()):
+            until = f"{done.proven_until:%Y-%m-%d %H:%M}"
+            kept = done.listed.kept.kept
+            lines.append(
+                f"| {report.tenant} | {connection} {name} | {kept} | {until} | {done.reason} |"
+            )
+    return "\n".join(lines)
+
+
+@job(
+    name="reconcile",
+    description=(
+        "Reconcile all: poll every store from where it is proven, and bring the CRMs up to date. "
+        "Started by hand it takes all tenants; the schedule takes a twelfth of them each time."
+    ),
+    tags={"crm_integration/purpose": "reconcile"},
+)
+def reconcile() -> None:
+    """All tenants, or those of one slot."""
+    poll_stores()
 
 
 @schedule(
-    job=reconcile_all,
-    cron_schedule="17 * * * *",
-    default_status=DefaultScheduleStatus.STOPPED,
-    description="Each hour: yesterday and today of every tenant, in one run.",
+    job=reconcile,
+    cron_schedule=f"*/{MINUTES} * * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every five minutes a twelfth of the tenants: each is polled once an hour.",
 )
-def reconcile_schedule(context: ScheduleEvaluationContext) -> Iterator[RunRequest]:
-    """One range run over all tenants; nothing when there is no tenant."""
+def reconcile_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+    """One run for the tenants of this slot; none where there are none."""
+    at = context.scheduled_execution_time
+    slot = at.minute // MINUTES
     tenants = context.instance.get_dynamic_partitions(TENANTS)
-    if not tenants:
-        return
-    now = context.scheduled_execution_time
-    start, end = key_of(tenants[0], (now - LOOK_BACK).date()), key_of(tenants[-1], now.date())
-    yield RunRequest(tags={RANGE_START: start, RANGE_END: end})
+    if not any(slot_of(one, SLOTS) == slot for one in tenants):
+        return SkipReason("no tenant is polled in these minutes")
+    return RunRequest(
+        run_key=f"reconcile:{at:%Y%m%d%H%M}",
+        run_config={"ops": {poll_stores.name: {"config": {"slot": slot}}}},
+    )

@@ -19,6 +19,7 @@ from dagster import (
     AssetMaterialization,
     DagsterEvent,
     MetadataValue,
+    OpExecutionContext,
 )
 from dagster._core.events import DagsterEventBatchMetadata
 
@@ -41,6 +42,8 @@ from crm_integration.sync.window_counts import (
 )
 
 Metadata = Mapping[str, Any]
+Context = AssetExecutionContext | OpExecutionContext
+"""Of the step that materializes what was selected, or of one that reports what it found to do."""
 
 
 @dataclass
@@ -51,9 +54,10 @@ class _Written:
         default_factory=lambda: dict[AssetKey, list[AssetMaterialization]]()
     )
 
-    def store(self, context: AssetExecutionContext) -> None:
+    def store(self, context: Context) -> None:
         """One insert per asset: stored one by one, an event costs 18 ms (platform-facts)."""
-        step = context.op_execution_context.get_step_execution_context()
+        own = getattr(context, "op_execution_context", context)
+        step = own.get_step_execution_context()
         for key, materializations in self.found.items():
             batch = f"{context.run.run_id}/{key.to_user_string()}/{materializations[0].partition}"
             for number, one in enumerate(materializations, start=1):
@@ -64,7 +68,7 @@ class _Written:
 
 
 def report_run(
-    context: AssetExecutionContext,
+    context: Context,
     house: House,
     report: PathReport,
     windows: Iterable[Window],
@@ -197,9 +201,12 @@ def _bars(states: Mapping[str, int]) -> str:
     return "\n".join(["| state | records | |", "|---|---:|---|", *lines])
 
 
-def _evaluate(context: AssetExecutionContext, report: PathReport, written: _Written) -> None:
+def _evaluate(context: Context, report: PathReport, written: _Written) -> None:
     """One evaluation per check and partition that holds rows, tied to its materialization."""
-    selected = {(check.asset_key, check.name) for check in context.selected_asset_check_keys}
+    if isinstance(context, AssetExecutionContext):
+        selected = {(check.asset_key, check.name) for check in context.selected_asset_check_keys}
+    else:
+        selected = {(check.asset_key, check.name) for check in canonical.check_specs}
     wanted = [
         verdict
         for verdict in report.verdicts
@@ -230,7 +237,7 @@ def _evaluate(context: AssetExecutionContext, report: PathReport, written: _Writ
 
 
 def _targets(
-    context: AssetExecutionContext, written: _Written
+    context: Context, written: _Written
 ) -> dict[tuple[AssetKey, str], Target]:
     wanted = {
         key: [str(one.partition) for one in materializations]

@@ -37,6 +37,7 @@ from crm_integration.intake.content_coding import (
     UnknownCoding,
     opened,
 )
+from crm_integration.intake.heard_topics import note_heard
 from crm_integration.intake.limits import LARGEST, too_large
 from crm_integration.intake.poison import count_try
 from crm_integration.intake.raw_records import Kept, Observation, keep
@@ -45,7 +46,7 @@ from crm_integration.intake.touched import note_touched
 from crm_integration.intake.unreadable import BadDelivery, keep_back_deliveries
 from crm_integration.storage.sealing import TenantKeys
 from crm_integration.storage.tables.intake import webhook_drop, webhook_queue
-from crm_integration.stores._contract import SourceObject, Unreadable
+from crm_integration.stores._contract import Delivery, SourceObject, Unreadable
 from crm_integration.stores._registry import StoreConnector, connector
 from crm_integration.tenancy.connections import StoredConnection
 from crm_integration.tenancy.scope import Tenancy, TenantScope
@@ -225,7 +226,7 @@ def drain(
     named = {one: tuple(ids) for one, ids in thin.items()}
     if named:
         _postpone(ops, chain.from_iterable(named.values()), run_id)
-    return Drained(kept.kept, kept.suppressed, kept.doubtful, kept.days, named)
+    return Drained(kept.kept, kept.suppressed, kept.doubtful, kept.days, thin=named)
 
 
 def _postpone(ops: Engine, deliveries: Iterable[UUID], run_id: str) -> None:
@@ -338,17 +339,27 @@ def _keep_group(
     """What a group brought, and which of its deliveries only name an object."""
     bad = [BadDelivery(one, too_large(size)) for one, size in group if size > LARGEST]
     rows = scope.connection.execute(
-        select(webhook_drop.c.drop_id, webhook_drop.c.headers, webhook_drop.c.body)
+        select(
+            webhook_drop.c.drop_id,
+            webhook_drop.c.headers,
+            webhook_drop.c.body,
+            webhook_drop.c.received_at,
+        )
         .where(_of(scope, store, [one for one, size in group if size <= LARGEST]))
         .order_by(webhook_drop.c.received_at)
     ).all()
     platform = connector(store.platform)
     carried: dict[UUID, SourceObject | Named | None] = {}
+    heard: dict[str, datetime] = {}
     for row in rows:
         try:
-            carried[row.drop_id] = _object(platform, _opened(scope.keys, *row))
+            topic, carried[row.drop_id] = _object(platform, _opened(scope.keys, *row[:3]))
         except Unreadable as problem:
             bad.append(BadDelivery(row.drop_id, problem))
+            continue
+        if topic in platform.manifest.topics:
+            heard[topic] = max(heard.get(topic, row.received_at), row.received_at)
+    note_heard(scope, store.connection_id, heard)
     objects = [one for one in carried.values() if isinstance(one, SourceObject)]
     named = {drop_id: one for drop_id, one in carried.items() if isinstance(one, tuple)}
     shape = platform.manifest.shape
@@ -367,13 +378,18 @@ def _opened(keys: TenantKeys, drop_id: UUID, headers: bytes, body: bytes) -> Dro
     )
 
 
-def _object(store: StoreConnector, dropped: Dropped) -> SourceObject | Named | None:
-    """The object a delivery carries, or (type, id) of one that it only names; None for neither.
+def _object(store: StoreConnector, dropped: Dropped) -> tuple[str, SourceObject | Named | None]:
+    """The topic of a delivery, and the object it carries, or (type, id) of one that it only
+    names; None for neither.
 
     Raises Unreadable.
     """
     body = _without_coding(dropped)
     delivery = store.webhook.read_delivery(dropped.headers, body)
+    return delivery.topic, _carried(store, delivery, body)
+
+
+def _carried(store: StoreConnector, delivery: Delivery, body: bytes) -> SourceObject | Named | None:
     if delivery.object_type is None or delivery.source_id is None:
         return None
     if delivery.object_type not in store.manifest.object_types:

@@ -7,11 +7,10 @@ the place in the listing are committed together, and the next run goes on behind
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Engine, delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Engine
 
 from crm_integration.credentials import vault
 from crm_integration.errors import NeedsReconnect, RemoteError
@@ -21,11 +20,17 @@ from crm_integration.intake.deletions import (
     unseen_since,
     waiting,
 )
+from crm_integration.intake.listing_places import (
+    RESUMABLE,
+    Listing,
+    forget,
+    place_of,
+    remember,
+)
 from crm_integration.intake.raw_reading import missing_parents, still_doubtful
 from crm_integration.intake.raw_records import Kept, Observation, keep
 from crm_integration.intake.steps import NAMED_READ, PAGE_KEPT, reached
 from crm_integration.intake.unreadable import keep_back_unreadable, release_readable
-from crm_integration.storage.tables.intake import cursors
 from crm_integration.stores._contract import (
     Client,
     Gate,
@@ -38,15 +43,20 @@ from crm_integration.stores._contract import (
 )
 from crm_integration.stores._registry import StoreConnector, StoreManifest, connector
 from crm_integration.tenancy.connections import StoredConnection
-from crm_integration.tenancy.scope import Tenancy, TenantScope
+from crm_integration.tenancy.scope import Tenancy
 from crm_integration.transport.budget import BudgetGate, agreed_budgets
-
-RESUMABLE = timedelta(hours=1)
-"""An unfinished listing younger than this is gone on with, an older one starts anew: what it
-had seen could have changed meanwhile."""
 
 FETCH_BATCH = 100
 """Direct reads kept per transaction."""
+
+SWEEP, PORTIONS = "sweep", "sweep in portions"
+"""Listings of types without a filter: whole in one run, or some pages a run."""
+
+SWEEP_RESTS = timedelta(days=7)
+"""So long a sweep in portions may rest: what changes behind its place is seen by the next one."""
+
+Listener = Callable[[Page, Kept], None]
+"""Is told each page, and what became of its objects, once they are committed."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +64,32 @@ class Extracted:
     """What one listing brought."""
 
     object_type: str
+    begun: datetime
+    """When the listing began, by the database's clock; a resumed one earlier than this run."""
     pages: int = 0
     kept: Kept = field(default_factory=Kept)
     unreadable: tuple[str, ...] = ()
     """Reasons of pages or elements that were not what the store's API promises; each is kept
     back, see `unreadable.py`."""
     resumed: bool = False
+    complete: bool = True
+    """False: it stopped after so many pages; the next run goes on behind them."""
+
+    @property
+    def brought(self) -> bool:
+        """Whether it listed anything, here or in the run that it resumes."""
+        return bool(self.kept.kept or self.kept.suppressed or self.unreadable or self.resumed)
 
     def __add__(self, other: Extracted) -> Extracted:
         """The same type of several stores."""
         return Extracted(
             self.object_type,
+            min(self.begun, other.begun),
             self.pages + other.pages,
             self.kept + other.kept,
             self.unreadable + other.unreadable,
             self.resumed or other.resumed,
+            self.complete and other.complete,
         )
 
 
@@ -145,43 +166,58 @@ def extract(
     *,
     run_id: str,
     on_page: Callable[[str, int], None] | None = None,
+    listener: Listener | None = None,
+    most_pages: int | None = None,
 ) -> Extracted:
     """List a type over a window and keep everything; then what only a direct read can settle.
 
     `on_page(object_type, objects so far)` is told the progress. Types without a filter at the
-    store are listed whole, whatever the window.
+    store are listed whole, whatever the window; with `most_pages` only so many pages of them, and
+    the next call with it goes on behind.
     """
     swept = object_type in store.connector.manifest.swept
-    listing = "sweep" if swept else f"{window.start}/{window.end}"
-    resume = _resume(tenancy, store, object_type, listing)
-    begun = _begun(tenancy, store) if swept and resume is None else None
-    done = Extracted(object_type, resumed=resume is not None)
+    listing = _listing(store, object_type, window, in_portions=most_pages is not None)
+    with tenancy.scope(store.tenant) as scope:
+        place = place_of(scope, listing)
+    done = Extracted(object_type, place.begun, resumed=place.checkpoint is not None)
     pages = store.connector.extract.pages(
-        store.client, object_type, None if swept else window, resume
+        store.client, object_type, None if swept else window, place.checkpoint
     )
     for page in pages:
-        done = _keep_page(tenancy, store, object_type, listing, page, done, run_id)
+        done, kept = _keep_page(tenancy, store, listing, page, done, run_id)
+        if listener is not None:
+            listener(page, kept)
         if on_page is not None:
             on_page(object_type, done.kept.kept + done.kept.suppressed)
-    _finish(tenancy, store, object_type, listing, done, run_id)
-    return _settle(tenancy, store, object_type, done, begun, run_id)
+        if swept and done.pages == most_pages:
+            done = replace(done, complete=False)
+            break
+    if done.brought or window.since is None or swept:
+        _finish(tenancy, store, listing, done, run_id)
+    parents = done.brought or window.since is None  # of a moment in which nothing came: not asked
+    return _settle(tenancy, store, object_type, done, swept=swept, parents=parents, run_id=run_id)
 
 
-def _begun(tenancy: Tenancy, store: OpenStore) -> datetime:
-    """When a sweep begins, by the database's clock."""
-    with tenancy.scope(store.tenant) as scope:
-        return scope.connection.execute(select(func.clock_timestamp())).scalar_one()
+def _listing(store: OpenStore, object_type: str, window: Window, *, in_portions: bool) -> Listing:
+    place = (store.connection.connection_id, object_type)
+    if object_type in store.connector.manifest.swept:
+        return Listing(*place, PORTIONS, SWEEP_RESTS) if in_portions else Listing(*place, SWEEP)
+    begin = window.start if window.since is None else window.since.isoformat()
+    end = window.end if window.until is None else window.until.isoformat()
+    return Listing(*place, f"{begin}/{end}")
 
 
 def _keep_page(
     tenancy: Tenancy,
     store: OpenStore,
-    object_type: str,
-    listing: str,
+    listing: Listing,
     page: Page,
     done: Extracted,
     run_id: str,
-) -> Extracted:
+) -> tuple[Extracted, Kept]:
+    if not (page.objects or page.unreadable or done.pages or done.resumed):
+        return replace(done, pages=1), Kept()  # of an empty listing there is nothing to go on from
+    place = (store.connection.connection_id, listing.name)
     with tenancy.scope(store.tenant) as scope:
         kept = keep(
             scope,
@@ -191,18 +227,16 @@ def _keep_page(
             run_id=run_id,
             shape=store.connector.manifest.shape,
         )
-        keep_back_unreadable(
-            scope, store.connection.connection_id, listing, page.unreadable, run_id=run_id
-        )
-        _remember(scope, store, object_type, listing, page)
+        keep_back_unreadable(scope, *place, page.unreadable, run_id=run_id)
+        remember(scope, listing, page, done.begun)
     reached(PAGE_KEPT)
-    return Extracted(
-        object_type,
-        done.pages + 1,
-        done.kept + kept,
-        done.unreadable + tuple(bad.reason for bad in page.unreadable),
-        done.resumed,
+    brought = replace(
+        done,
+        pages=done.pages + 1,
+        kept=done.kept + replace(kept, news=()),  # of a whole backfill they would be too many
+        unreadable=done.unreadable + tuple(bad.reason for bad in page.unreadable),
     )
+    return brought, kept
 
 
 def _settle(
@@ -210,35 +244,31 @@ def _settle(
     store: OpenStore,
     object_type: str,
     done: Extracted,
-    begun: datetime | None,
+    *,
+    swept: bool,
+    parents: bool,
     run_id: str,
 ) -> Extracted:
-    """Direct reads: of objects with one source time and two contents, of those that a sweep
-    `begun` then left out or whose deletion waits for a person, and of unknown parents."""
+    """Direct reads: of objects with one source time and two contents, of those that a whole sweep
+    left out or whose deletion waits for a person, and of unknown parents."""
     doubtful = [source_id for _, source_id in done.kept.doubtful]
     with tenancy.scope(store.tenant) as scope:
         place = (store.connection.connection_id, object_type)
         if done.resumed:  # what the killed run had found doubtful, nobody remembers
             doubtful += still_doubtful(scope, *place, within=RESUMABLE)
-        if begun is not None and not done.unreadable:
-            doubtful += unseen_since(scope, *place, begun)
+        if swept and done.complete and not done.unreadable:
+            doubtful += unseen_since(scope, *place, done.begun)
         doubtful += waiting(scope, *place)
     wanted = list(dict.fromkeys(doubtful))
     kept = done.kept + fetch(tenancy, store, object_type, wanted, run_id=run_id)
     parent_type = store.connector.manifest.parents.get(object_type)
-    if parent_type is not None:
+    if parent_type is not None and parents:
         with tenancy.scope(store.tenant) as scope:
             absent = missing_parents(
                 scope, store.connection.connection_id, object_type, parent_type
             )
         fetch(tenancy, store, parent_type, absent, run_id=run_id)
-    return Extracted(
-        object_type,
-        done.pages,
-        Kept(kept.kept, kept.suppressed),
-        done.unreadable,
-        done.resumed,
-    )
+    return replace(done, kept=Kept(kept.kept, kept.suppressed))
 
 
 def fetch(
@@ -280,59 +310,14 @@ def _batches(source_ids: list[str]) -> Iterator[list[str]]:
         yield source_ids[start : start + FETCH_BATCH]
 
 
-def _resume(tenancy: Tenancy, store: OpenStore, object_type: str, listing: str) -> str | None:
-    with tenancy.scope(store.tenant) as scope:
-        return scope.connection.scalar(
-            select(cursors.c.checkpoint).where(
-                *_cursor(scope, store, object_type, listing),
-                cursors.c.updated_at > func.clock_timestamp() - RESUMABLE,
-            )
-        )
-
-
-def _remember(
-    scope: TenantScope, store: OpenStore, object_type: str, listing: str, page: Page
-) -> None:
-    values = {"checkpoint": page.checkpoint, "listed": page.listed}
-    statement = insert(cursors).values(
-        tenant_id=scope.tenant,
-        connection_id=store.connection.connection_id,
-        object_type=object_type,
-        listing=listing,
-        **values,
-    )
-    scope.connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(cursors.primary_key.columns),
-            set_={**values, "updated_at": func.clock_timestamp()},
-        )
-    )
-
-
 def _finish(
-    tenancy: Tenancy,
-    store: OpenStore,
-    object_type: str,
-    listing: str,
-    done: Extracted,
-    run_id: str,
+    tenancy: Tenancy, store: OpenStore, listing: Listing, done: Extracted, run_id: str
 ) -> None:
     """A finished listing needs no place to go on from, and tells what has become readable."""
+    if not done.complete:
+        return
+    place = (store.connection.connection_id, listing.object_type, listing.name)
     with tenancy.scope(store.tenant) as scope:
         if not done.resumed:
-            connection_id = store.connection.connection_id
-            release_readable(scope, connection_id, object_type, listing, run_id=run_id)
-        scope.connection.execute(
-            delete(cursors).where(*_cursor(scope, store, object_type, listing))
-        )
-
-
-def _cursor(
-    scope: TenantScope, store: OpenStore, object_type: str, listing: str
-) -> list[ColumnElement[bool]]:
-    return [
-        cursors.c.tenant_id == scope.tenant,
-        cursors.c.connection_id == store.connection.connection_id,
-        cursors.c.object_type == object_type,
-        cursors.c.listing == listing,
-    ]
+            release_readable(scope, *place, run_id=run_id)
+        forget(scope, listing)

@@ -283,6 +283,20 @@ def _open(scope: TenantScope, uid: UUID, sealed: bytes) -> bytes:
     return scope.keys.open("raw_records", str(uid), sealed)
 
 
+def underived_days(scope: TenantScope, connection_id: str) -> set[date]:
+    """Days of the raw records that wait to be derived."""
+    rows = scope.connection.execute(
+        select(raw_records.c.day)
+        .distinct()
+        .where(
+            raw_records.c.tenant_id == scope.tenant,
+            raw_records.c.connection_id == connection_id,
+            raw_records.c.outcome.is_(None),
+        )
+    )
+    return {row.day for row in rows}
+
+
 def missing_parents(
     scope: TenantScope, connection_id: str, object_type: str, parent_type: str
 ) -> list[str]:

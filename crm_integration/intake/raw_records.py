@@ -48,12 +48,14 @@ class Observation(IntEnum):
 class Kept:
     """What became of a batch. `doubtful` names objects whose source time is that of their latest
     raw record while the content differs: only a direct read can tell which one stands. `days`
-    holds (object type, day) of what was kept."""
+    holds (object type, day) of what was kept. `news` are source times of versions that nobody had
+    told about, None for an object that states none."""
 
     kept: int = 0
     suppressed: int = 0
     doubtful: tuple[tuple[str, str], ...] = ()
     days: frozenset[tuple[str, date]] = frozenset()
+    news: tuple[datetime | None, ...] = field(default=(), compare=False)
 
     def __add__(self, other: Kept) -> Kept:
         return Kept(
@@ -61,6 +63,7 @@ class Kept:
             self.suppressed + other.suppressed,
             self.doubtful + other.doubtful,
             self.days | other.days,
+            self.news + other.news,
         )
 
 
@@ -102,6 +105,7 @@ class _Sorted:
     fresh: list[tuple[Any, ...]] = field(default_factory=lambda: list[tuple[Any, ...]]())
     again: list[int] = field(default_factory=lambda: list[int]())
     doubtful: list[tuple[str, str]] = field(default_factory=lambda: list[tuple[str, str]]())
+    news: list[datetime | None] = field(default_factory=lambda: list[datetime | None]())
     gone: dict[tuple[str, str], datetime] = field(
         default_factory=lambda: dict[tuple[str, str], datetime]()
     )
@@ -133,8 +137,13 @@ def keep(
         _sort(scope, source, marks, source.shape or shape, observation, latest, days, sorted_)
     insert_records(scope, connection_id, sorted_.fresh, observation, run_id)
     _count_again(scope, sorted_.again)
-    days_kept = frozenset((row[1], row[5]) for row in sorted_.fresh)
-    return Kept(len(sorted_.fresh), len(sorted_.again), tuple(sorted_.doubtful), days_kept)
+    return Kept(
+        len(sorted_.fresh),
+        len(sorted_.again),
+        tuple(sorted_.doubtful),
+        frozenset((row[1], row[5]) for row in sorted_.fresh),
+        tuple(sorted_.news),
+    )
 
 
 @dataclass(frozen=True)
@@ -190,6 +199,8 @@ def _sort(
             return
     if before is not None and before.contradicts(when, shape, observation):
         into.doubtful.append(key)
+    if before is None or before.source_time < when:
+        into.news.append(when if source.source_time is not None else None)
     flags = [*marks, "time_in_future"] if future else marks
     latest[key] = _Latest(0, when, observation, digest, flags, shape)
     uid = uuid4()

@@ -141,6 +141,25 @@ def add_secret(
     _note(scope, "webhook.secret", connection_id, overlap, actor)
 
 
+def newest_secret(scope: TenantScope, connection_id: str) -> str | None:
+    """What a store is to sign with from now on; None where nothing is kept or the platform
+    chooses by itself."""
+    _, signing = _signing_of(scope, connection_id)
+    row = scope.connection.execute(
+        select(webhook_secrets.c.secret_id, webhook_secrets.c.sealed)
+        .where(
+            webhook_secrets.c.connection_id == connection_id,
+            webhook_secrets.c.valid_until.is_(None),
+        )
+        .order_by(webhook_secrets.c.made_at.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None or signing.chosen_by != "us":
+        return None
+    opened = scope.keys.open(SECRETS_TABLE, str(row.secret_id), row.sealed)
+    return opened.decode("utf-8", "surrogatepass")
+
+
 def webhook_state(scope: TenantScope, connection_id: str) -> WebhookState:
     """What is valid now. Raises NotFound, and BadInput for a platform without webhooks."""
     platform, signing = _signing_of(scope, connection_id)

@@ -248,13 +248,51 @@ def delete_refund(shop: ShopState, key: int) -> None:
     shop.orders[held.order_id].refunds.remove(held)
 
 
+HOOK_STATES = ("active", "paused", "disabled")
+_HOOK_TOPICS = frozenset(
+    f"{resource}.{event}"
+    for resource in ("coupon", "customer", "order", "product")
+    for event in ("created", "updated", "deleted", "restored")
+)
+
+
 def create_webhook(shop: ShopState, body: Json) -> Json:
-    """POST webhooks: kept and listed; deliveries are another part of the sandbox."""
+    """POST webhooks: kept and listed; deliveries are another part of the sandbox.
+
+    Raises Refused for a topic or address that WooCommerce does not take.
+    """
+    topic, url = str(body.get("topic", "")), str(body.get("delivery_url", ""))
+    if topic not in _HOOK_TOPICS and not topic.startswith("action."):
+        raise Refused(
+            "Webhook topic is required and must be valid.",
+            "woocommerce_rest_shop_webhook_invalid_topic", 400,
+        )  # fmt: skip
+    if not url.startswith(("http://", "https://")):
+        raise Refused(
+            "Webhook delivery URL must be a valid URL starting with http:// or https://.",
+            "woocommerce_rest_shop_webhook_invalid_delivery_url", 400,
+        )  # fmt: skip
     key = shop.next_id("webhook")
-    resource, _, event = str(body.get("topic", "")).partition(".")
+    resource, _, event = topic.partition(".")
     shop.webhooks[key] = {
-        "id": key, "name": str(body.get("name", f"Webhook {key}")), "status": "active",
-        "topic": str(body.get("topic", "")), "resource": resource, "event": event, "hooks": [],
-        "delivery_url": str(body.get("delivery_url", "")),
+        "id": key, "name": str(body.get("name", f"Webhook {key}")),
+        "status": str(body.get("status", "active")), "topic": topic, "resource": resource,
+        "event": event, "hooks": [], "delivery_url": url, "secret": str(body.get("secret", "")),
     }  # fmt: skip
     return shop.webhooks[key]
+
+
+def edit_webhook(held: Json, body: Json) -> None:
+    """PUT webhooks/N. Raises Refused for a state there is not."""
+    state = body.get("status", held["status"])
+    if state not in HOOK_STATES:
+        raise Refused(
+            "Webhook status must be valid.", "woocommerce_rest_shop_webhook_invalid_status", 400
+        )
+    for name in ("name", "status", "topic", "delivery_url", "secret"):
+        held[name] = str(body.get(name, held[name]))
+
+
+def webhook_json(held: Json) -> Json:
+    """As it is shown: whoever may read the list does not get the secret."""
+    return {name: value for name, value in held.items() if name != "secret"}

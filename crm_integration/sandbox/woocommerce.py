@@ -80,7 +80,9 @@ class WooCommerceApp:
             route("/settings/general/woocommerce_currency", self._currency),
             route("/webhooks", self._webhooks),
             route("/webhooks", self._create_webhook, "POST"),
-            route("/webhooks/{webhook:int}", self._edit_webhook, "PUT", "POST"),
+            route("/webhooks/{webhook:int}", self._webhook),
+            route("/webhooks/{webhook:int}", self._edit_webhook, "PUT", "POST", "PATCH"),
+            route("/webhooks/{webhook:int}", self._delete_webhook, "DELETE"),
             Route("/wp-json/{rest:path}", self._no_route, methods=["GET", "POST", "PUT", "DELETE"]),
         ]
 
@@ -290,15 +292,38 @@ class WooCommerceApp:
         })  # fmt: skip
 
     async def _webhooks(self, request: Request) -> Response:
-        held = self.shop.webhooks
-        return self._listed(request, cut(request, sorted(held, reverse=True)), held.__getitem__)
+        """Newest first unless asked otherwise; the secret is never shown."""
+        params, held = request.query_params, self.shop.webhooks
+        one_of(params, "orderby", ("date", "id", "title"), "date")
+        status = one_of(params, "status", ("all", *shop_edits.HOOK_STATES), "all")
+        keys = [key for key in sorted(held) if status in {"all", held[key]["status"]}]
+        descending = one_of(params, "order", ("asc", "desc"), "desc") == "desc"
+        page = cut(request, keys[::-1] if descending else keys)
+        return self._listed(request, page, lambda key: shop_edits.webhook_json(held[key]))
+
+    async def _webhook(self, request: Request) -> Response:
+        return self._json(shop_edits.webhook_json(self._held_webhook(request)))
 
     async def _create_webhook(self, request: Request) -> Response:
-        return self._json(shop_edits.create_webhook(self.shop, await json_body(request)), 201)
+        made = shop_edits.create_webhook(self.shop, await json_body(request))
+        return self._json(shop_edits.webhook_json(made), 201)
 
-    async def _edit_webhook(self, request: Request) -> Response:
+    def _held_webhook(self, request: Request) -> Json:
         held = self.shop.webhooks.get(request.path_params["webhook"])
         if held is None:
             raise shop_edits.Refused("Invalid ID.", "woocommerce_rest_shop_webhook_invalid_id", 404)
-        held.update(await json_body(request))
-        return self._json(held)
+        return held
+
+    async def _edit_webhook(self, request: Request) -> Response:
+        held = self._held_webhook(request)
+        shop_edits.edit_webhook(held, await json_body(request))
+        return self._json(shop_edits.webhook_json(held))
+
+    async def _delete_webhook(self, request: Request) -> Response:
+        held = self._held_webhook(request)
+        if request.query_params.get("force", "").lower() not in {"true", "1"}:
+            raise shop_edits.Refused(
+                "Webhooks do not support trashing.", "woocommerce_rest_trash_not_supported", 501
+            )
+        del self.shop.webhooks[held["id"]]
+        return self._json(shop_edits.webhook_json(held))

@@ -7,7 +7,7 @@ these shapes alone. A connector is a folder `stores/<platform>/` with
 - `client.py`       `Client(access: StoreAccess)`: authenticated calls, vendor answers -> errors
 - `extract.py`      `check`, `pages`, `fetch` (signatures below)
 - `to_canonical.py` `to_canonical(object_type, payload, parent, context)`
-- `webhook.py`      `read_delivery(headers, body)`
+- `webhook.py`      `read_delivery(headers, body)`, and what the store is subscribed to
 
 A connector never sees a tenant, a database or another connector.
 """
@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any, Protocol
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Protocol, Self
 
 from crm_integration.canonical.model import StoreObject
 
@@ -58,10 +58,29 @@ class StoreAccount:
 
 @dataclass(frozen=True)
 class Window:
-    """Source time in `[start, end)`, whole UTC days."""
+    """Source time in `[start, end)`, whole UTC days; `since` and `until` narrow it to moments."""
 
     start: date
     end: date
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def between(cls, since: datetime, until: datetime) -> Self:
+        """From one moment up to another, with the UTC days that hold them."""
+        since, until = since.astimezone(UTC), until.astimezone(UTC)
+        last = (until - timedelta(microseconds=1)).date()
+        return cls(since.date(), max(last, since.date()) + timedelta(days=1), since, until)
+
+    @property
+    def begin(self) -> datetime:
+        """The first moment that belongs to it."""
+        return self.since or datetime.combine(self.start, time(), UTC)
+
+    @property
+    def finish(self) -> datetime:
+        """The first moment that does not."""
+        return self.until or datetime.combine(self.end, time(), UTC)
 
 
 @dataclass(frozen=True)
@@ -208,9 +227,40 @@ class Delivery:
     thin: bool = False
 
 
+@dataclass(frozen=True)
+class Subscription:
+    """One webhook as the store keeps it; `address` holds the secret path. `active` is False for
+    one that the store has switched off."""
+
+    subscription_id: str
+    topic: str
+    address: str = field(repr=False)
+    active: bool = True
+
+
 class WebhookModule(Protocol):
-    """`stores/<platform>/webhook.py`."""
+    """`stores/<platform>/webhook.py`.
+
+    What changes a subscription is sent once and raises what the store refuses; nothing else of a
+    store is ever written. `secret` is what the store shall sign with, None where it chooses.
+    """
 
     def read_delivery(self, headers: Mapping[str, str], body: bytes) -> Delivery:
         """Header names are lower-case. Raises Unreadable when nothing can be told."""
+        ...
+
+    def subscriptions(self, client: Client) -> Sequence[Subscription]:
+        """All webhooks that these credentials may see, other programs' too."""
+        ...
+
+    def subscribe(self, client: Client, topic: str, address: str, secret: str | None) -> None:
+        """Let the store tell an address of a topic."""
+        ...
+
+    def revive(self, client: Client, found: Subscription, secret: str | None) -> None:
+        """Switch on again what the store has switched off, at the same address."""
+        ...
+
+    def unsubscribe(self, client: Client, found: Subscription) -> None:
+        """Take a webhook away; one that is gone already is as wanted."""
         ...

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -28,6 +28,15 @@ from crm_integration.transport.budget import CallBudget
 _HERE = Path(__file__).parent
 
 
+class Topic(BaseModel):
+    """What a webhook topic tells of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    object_type: str
+    event: Literal["created", "updated", "deleted"]
+
+
 class StoreManifest(BaseModel):
     """`manifest.yaml` of a store platform."""
 
@@ -40,6 +49,10 @@ class StoreManifest(BaseModel):
     """In the order in which they are extracted: a parent before what needs it."""
     swept: tuple[str, ...] = ()
     """Types whose listing has no usable filter on source time."""
+    counted: tuple[str, ...] = ()
+    """Types of which every listing by time states how many objects it holds (`Page.listed`)."""
+    dear: tuple[str, ...] = ()
+    """Types whose listing costs a call an object: polled every few hours only."""
     parents: dict[str, str] = {}
     """Object type -> the type its payload cannot be read without."""
     yields: dict[str, tuple[str, ...]] = {}
@@ -56,6 +69,8 @@ class StoreManifest(BaseModel):
     serves all tenants); None: each connection is an account of its own."""
     webhooks: WebhookSigning | None = None
     """How deliveries are signed; without it the receiver takes none."""
+    topics: dict[str, Topic] = {}
+    """What a store is to be subscribed to, as its deliveries name it."""
     secrets: tuple[str, ...]
     """Names of the credentials a connection must hold."""
     settings: tuple[str, ...] = ()

@@ -16,9 +16,11 @@ from crm_integration.canonical.entities import ENTITIES
 from crm_integration.canonical.facts import note_lapsed
 from crm_integration.canonical.identity import lock_identities
 from crm_integration.errors import CrmIntegrationError
+from crm_integration.intake.cursors import reconcile
 from crm_integration.intake.drop_table import drain
 from crm_integration.intake.extract import OpenStore, extract, fetch, open_store
 from crm_integration.intake.named import read_named
+from crm_integration.intake.raw_reading import underived_days
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.mapping.tenant_file import TenantConfig, compiled_mappings, tenant_config
 from crm_integration.quality.rules import rules_version
@@ -28,6 +30,7 @@ from crm_integration.sync import abandonment
 from crm_integration.sync.crm_changes import read_changes, worth_reading
 from crm_integration.sync.crm_run import Engines, sync_crm
 from crm_integration.sync.derive import derive_window, deriver
+from crm_integration.sync.idleness import is_idle
 from crm_integration.sync.rejudge import rejudge
 from crm_integration.sync.report import PathReport, Problem, Selection, unforeseen, withheld
 from crm_integration.sync.steps import Step, reached
@@ -41,6 +44,9 @@ from crm_integration.tenancy.connections import (
 
 _JUDGING = Lock()
 """great_expectations keeps one context a process: tenants in several threads take turns."""
+
+JUDGED_AT_ONCE = 92
+"""Windows whose frames are in memory together, as in a slice: a first sweep may touch many."""
 
 Progress = Callable[[str, str, int], None]
 """`(tenant, what, how many so far)`."""
@@ -88,11 +94,14 @@ def run_path(
     progress: Progress | None = None,
     swept: bool = True,
     narrowed: Narrowed | None = None,
+    by_cursor: bool = False,
 ) -> PathReport:
     """Run the selected parts for one tenant over windows.
 
     `swept` False leaves out the types that a store can only list whole: an earlier slice of the
     same run has listed them. `narrowed` (a replay) writes nothing but the windows' own objects.
+    `by_cursor` lists what lies behind each type's cursor instead of windows, and derives and
+    judges only what that brought.
     Raises nothing: what goes wrong, foreseen or not, is a problem of this tenant's report.
     """
     report = PathReport(tenant)
@@ -101,7 +110,10 @@ def run_path(
         settings = engine_settings(config.settings)
         told = progress or _untold
         spans = tuple(windows)
-        way = _Way(house, report, config, settings, spans, selection, run_id, told, swept, narrowed)
+        way = _Way(
+            house, report, config, settings, spans, selection, run_id, told, swept, narrowed,
+            by_cursor,
+        )  # fmt: skip
         way.go()
     except CrmIntegrationError as error:
         report.problems.append(Problem("start", tenant, str(error)))
@@ -128,6 +140,7 @@ class _Way:
     progress: Progress
     swept: bool
     narrowed: Narrowed | None
+    by_cursor: bool = False
 
     @property
     def tenant(self) -> str:
@@ -142,6 +155,9 @@ class _Way:
         stores = self.house.stores(self.tenant, self.config.stores)
         for connection in stores:
             self._extract(connection)
+        if self.by_cursor and self._is_idle(stores):
+            return
+        for connection in stores:
             self._derive(connection)
         self._let_time_pass(stores)
         self._judge()
@@ -186,17 +202,48 @@ class _Way:
         tenancy, run_id = self.house.engines.tenancy, self.run_id
         told = self._told("extract")
         try:
-            listed = extract(tenancy, store, object_type, self.span, run_id=run_id, on_page=told)
-            self.report.note_extracted(listed)
+            if self.by_cursor:
+                pace = self.settings.pace
+                done = reconcile(tenancy, store, object_type, pace, run_id=run_id, on_page=told)
+                self.report.note_reconciled(store.connection.connection_id, done)
+            else:
+                listed = extract(
+                    tenancy, store, object_type, self.span, run_id=run_id, on_page=told
+                )
+                self.report.note_extracted(listed)
             fetch(tenancy, store, object_type, list(dict.fromkeys(doubtful)), run_id=run_id)
         except CrmIntegrationError as error:
             self._note("extract", object_type, str(error))
+
+    def _is_idle(self, stores: Sequence[StoredConnection]) -> bool:
+        """Whether nothing came and nothing waits. The days of what came are judged, and told."""
+        tenancy = self.house.engines.tenancy
+        with tenancy.scope(self.tenant) as scope:
+            for connection in stores:
+                self.report.days |= underived_days(scope, connection.connection_id)
+        if self.report.days:
+            return False
+        self._let_time_pass(stores)
+        mappings = compiled_mappings(self.house.mappings, self.config)
+        with tenancy.scope(self.tenant) as scope:
+            crm = crm_connection(scope).connection_id
+            return is_idle(scope, crm, mappings, rules_version(self.config.rules))
+
+    @property
+    def _days(self) -> tuple[date, date]:
+        """Whose objects are derived again; by cursor none but those that wait to be."""
+        return (self.span.start, self.span.start if self.by_cursor else self.span.end)
+
+    def _judged(self) -> Sequence[Window]:
+        if not self.by_cursor:
+            return self.windows
+        return [Window(day, day + timedelta(days=1)) for day in sorted(self.report.days)]
 
     def _derive(self, connection: StoredConnection) -> None:
         types = self._types_of(connection)
         if not types:
             return
-        tenancy, days = self.house.engines.tenancy, (self.span.start, self.span.end)
+        tenancy, days = self.house.engines.tenancy, self._days
         try:
             derive = deriver(
                 connection,
@@ -240,18 +287,21 @@ class _Way:
 
     def _judge(self) -> None:
         """Verdicts of every window, from suites made of the same rules; they open the holds."""
-        if not self.selection.canonical:
+        windows = self._judged()
+        if not self.selection.canonical or not windows:
             return
         from crm_integration.quality.suites import judge_entities
         from crm_integration.quality.verdicts import Window as Judged
 
         today: date = datetime.now(UTC).date()
-        spans = [Judged(one.start, one.end) for one in self.windows]
+        spans = [Judged(one.start, one.end) for one in windows]
         entities = sorted(self.selection.canonical)
-        with _JUDGING, self.house.engines.tenancy.scope(self.tenant) as scope:
-            self.report.verdicts += judge_entities(
-                scope, entities, spans, self.config.rules, run_id=self.run_id, today=today
-            )
+        for start in range(0, len(spans), JUDGED_AT_ONCE):
+            some = spans[start : start + JUDGED_AT_ONCE]
+            with _JUDGING, self.house.engines.tenancy.scope(self.tenant) as scope:
+                self.report.verdicts += judge_entities(
+                    scope, entities, some, self.config.rules, run_id=self.run_id, today=today
+                )
         reached(Step.judged)
 
     def _read_crm(self, mappings: Mapping[str, CompiledMapping], version: str) -> None:

@@ -7,8 +7,10 @@ reason, and nothing else counts as done.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from traceback import walk_tb
 
+from crm_integration.intake.cursors import Reconciled
 from crm_integration.intake.extract import Extracted
 from crm_integration.quality.verdicts import Verdict
 from crm_integration.sync.crm_changes import CrmRead
@@ -39,7 +41,8 @@ class Problem:
 class PathReport:
     """What a run did for one tenant over one slice of windows.
 
-    `extracted` is by object type over all the tenant's stores.
+    `extracted` is by object type over all the tenant's stores. Of a run by cursors: `reconciled`
+    is by (connection, object type), `days` are those of what it brought.
     """
 
     tenant: str
@@ -48,11 +51,20 @@ class PathReport:
     verdicts: list[Verdict] = field(default_factory=lambda: list[Verdict]())
     crm_read: CrmRead | None = None
     crm: CrmRun | None = None
+    reconciled: dict[tuple[str, str], Reconciled] = field(
+        default_factory=lambda: dict[tuple[str, str], Reconciled]()
+    )
+    days: set[date] = field(default_factory=lambda: set[date]())
     problems: list[Problem] = field(default_factory=lambda: list[Problem]())
 
     def failed(self, stage: str, what: str) -> bool:
         """Did this part of the way fail?"""
         return any(one.stage == stage and one.what == what for one in self.problems)
+
+    def note_reconciled(self, connection_id: str, done: Reconciled) -> None:
+        """Count one type's listing in, and how far its cursor came."""
+        self.reconciled[connection_id, done.listed.object_type] = done
+        self.note_extracted(done.listed)
 
     def note_extracted(self, listed: Extracted) -> None:
         """Count one store's listing in."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from crm_integration.errors import BadInput
+from crm_integration.intake.cursors import Pace
 from crm_integration.quality.options import Scalar
 from crm_integration.sync.abandonment import AFTER_MINUTES
 from crm_integration.sync.restraint import RECORDS, SHARE, Limit
@@ -37,6 +39,9 @@ class EngineSettings:
 
     `crm_waits_hours`, `crm_changes_minutes`, and `merged_contacts`: what becomes of the CRM
     record of a customer who became another one, `keep` or `archive`.
+
+    `reconcile_settle_minutes`, `reconcile_overlap_minutes`, `reconcile_sweep_pages`: how the
+    stores are polled (`intake/cursors.py`).
     """
 
     cart_abandoned_after_minutes: int = AFTER_MINUTES
@@ -46,6 +51,7 @@ class EngineSettings:
     crm_waits_hours: int = WAITS_HOURS
     crm_changes_minutes: int = CHANGES_MINUTES
     merged_contacts: str = MERGED_CONTACTS[0]
+    pace: Pace = Pace()
 
 
 USUAL = EngineSettings()
@@ -65,6 +71,20 @@ def engine_settings(settings: Mapping[str, Scalar]) -> EngineSettings:
         _whole(settings, "crm_waits_hours", WAITS_HOURS),
         _whole(settings, "crm_changes_minutes", CHANGES_MINUTES),
         _one_of(settings, "merged_contacts", MERGED_CONTACTS),
+        _pace(settings),
+    )
+
+
+def _pace(settings: Mapping[str, Scalar]) -> Pace:
+    usual = Pace()
+
+    def minutes(name: str, default: timedelta) -> timedelta:
+        return timedelta(minutes=_whole(settings, name, round(default / timedelta(minutes=1))))
+
+    return Pace(
+        minutes("reconcile_settle_minutes", usual.settle),
+        minutes("reconcile_overlap_minutes", usual.overlap),
+        _whole(settings, "reconcile_sweep_pages", usual.pages),
     )
 
 

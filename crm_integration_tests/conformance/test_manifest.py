@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.errors import BadInput
 from crm_integration.sandbox.shop_kinds import SHOP_KINDS
-from crm_integration.stores._contract import StoreAccess
+from crm_integration.stores._contract import StoreAccess, Window
 from crm_integration.stores._registry import platforms
 from crm_integration_tests.conformance.conftest import Furnished
 from crm_integration_tests.conformance.street import EmulatedStore
@@ -34,7 +35,12 @@ def test_no_store_has_a_test_file_of_its_own_here() -> None:
 def test_a_connector_keeps_the_contract(store: EmulatedStore) -> None:
     """A missing function would fail in the middle of the first run."""
     found = store.connector
+    hooks = found.webhook
     functions = (
+        hooks.subscriptions,
+        hooks.subscribe,
+        hooks.revive,
+        hooks.unsubscribe,
         found.extract.check,
         found.extract.pages,
         found.extract.fetch,
@@ -57,12 +63,22 @@ def test_a_manifest_names_only_what_there_is(store: EmulatedStore) -> None:
     manifest = store.connector.manifest
     types = set(manifest.object_types)
     assert set(manifest.swept) <= types
+    assert set(manifest.counted) <= types - set(manifest.swept)
+    assert set(manifest.dear) <= types - set(manifest.swept)
+    assert {one.object_type for one in manifest.topics.values()} <= types
     assert manifest.yields.keys() <= types
     assert manifest.required_paths.keys() <= types
     for object_type in types:
         assert set(manifest.entities_of(object_type)) <= ENTITIES.keys()
     assert manifest.metered_secret in (None, *manifest.secrets)
     assert all(one.calls > 0 and one.seconds > 0 for one in manifest.budgets.values())
+
+
+def test_a_type_that_claims_to_be_counted_states_a_number(store: EmulatedStore) -> None:
+    """A cursor passes by this number: one that is missing would be taken for nothing."""
+    for object_type in store.connector.manifest.counted:
+        pages = store.listed(object_type, Window(date(1999, 1, 1), date(1999, 1, 2))).pages
+        assert [page.listed for page in pages] == [0]
 
 
 def test_a_connector_asks_for_the_secrets_that_open_its_emulator(store: EmulatedStore) -> None:

@@ -54,6 +54,7 @@ def test_no_check_blocks() -> None:
 
 def test_jobs_are_named_for_what_a_person_wants() -> None:
     """Nobody should have to know which assets a replay needs."""
-    for name in ("reconcile_all", "sync_one_tenant_now", "replay_a_window", "send_to_crm",
-                 "sweep_abandoned_carts", "prove_completeness"):  # fmt: skip
+    for name in ("reconcile", "watch_webhooks", "reconcile_all", "sync_one_tenant_now",
+                 "replay_a_window", "send_to_crm", "sweep_abandoned_carts",
+                 "prove_completeness", "drain_deliveries"):  # fmt: skip
         assert defs.resolve_job_def(name).description

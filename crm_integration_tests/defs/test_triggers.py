@@ -17,8 +17,7 @@ from crm_integration.definitions import defs
 from crm_integration.defs.health.failed_checks import failed_checks
 from crm_integration.defs.live.abandoned_carts import abandoned_carts_sensor
 from crm_integration.defs.maintenance.tenant_partitions import tenant_partitions
-from crm_integration.defs.partitions import TENANTS, key_of
-from crm_integration.defs.reconcile import RANGE_END, RANGE_START, reconcile_schedule
+from crm_integration.defs.partitions import key_of
 from crm_integration.defs.resources import HouseResource
 from crm_integration.errors import Transient
 from crm_integration.health import failed_check_post
@@ -74,19 +73,6 @@ def test_new_tenants_become_partitions(dagster: Dagster, tenant: Tenant) -> None
     assert isinstance(result, dg.SensorResult)
     (request,) = result.dynamic_partitions_requests or []
     assert tenant.name in request.partition_keys
-
-
-def test_the_reconcile_schedule_takes_all_tenants_of_two_days_in_one_run(dagster: Dagster) -> None:
-    """A run per tenant and hour would cost more than the work."""
-    dagster.instance.add_dynamic_partitions(TENANTS, ["first", "last"])
-    context = dg.build_schedule_context(
-        instance=dagster.instance, scheduled_execution_time=datetime(2024, 3, 2, 9, 17, tzinfo=UTC)
-    )
-
-    (request,) = reconcile_schedule(context)
-
-    assert request.tags[RANGE_START] == "first|2024-03-01"
-    assert request.tags[RANGE_END] == "last|2024-03-02"
 
 
 class _Address(BaseHTTPRequestHandler):

@@ -167,8 +167,61 @@ cursors = tenant_table(
     Column("listing", Text, primary_key=True),
     Column("checkpoint", Text),
     Column("listed", Integer),
+    Column("begun_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
     Column("updated_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
     _connection_key(),
+)
+
+# How far source time is proven, by connection and object type: everything that the store lists
+# before `proven_until` is kept. `candidate_until` was listed once where a second listing decides.
+proven_spans = tenant_table(
+    "proven_spans",
+    Column("connection_id", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("proven_until", DateTime(timezone=True), nullable=False),
+    Column("candidate_until", DateTime(timezone=True)),
+    Column("listed_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),  # why it was not passed last time
+    _connection_key(),
+)
+
+# What a store should tell us of, topic by topic, and what is known of it.
+webhook_subscriptions = tenant_table(
+    "webhook_subscriptions",
+    Column("connection_id", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("state", Text, nullable=False, server_default="unknown"),
+    Column("heard_at", DateTime(timezone=True)),  # the last delivery that was received and read
+    Column("good_since", DateTime(timezone=True)),  # subscribed, or first found to be
+    Column("silent_since", DateTime(timezone=True)),
+    Column("checked_at", DateTime(timezone=True)),
+    Column("problem", Text, nullable=False, server_default=""),
+    _connection_key(),
+)
+
+# Times in which a topic told us nothing although it should have, and what was fetched for it.
+webhook_gaps = tenant_table(
+    "webhook_gaps",
+    Column("gap_id", Uuid, primary_key=True),
+    Column("connection_id", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("gap_from", DateTime(timezone=True), nullable=False),
+    Column("gap_until", DateTime(timezone=True)),  # None while it is not mended
+    Column("found_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("fetched_at", DateTime(timezone=True)),
+    Column("kept", Integer),
+    _connection_key(),
+)
+# One gap at a time is open.
+Index(
+    "uq_webhook_gaps_open",
+    webhook_gaps.c.tenant_id,
+    webhook_gaps.c.connection_id,
+    webhook_gaps.c.topic,
+    unique=True,
+    postgresql_where=webhook_gaps.c.fetched_at.is_(None),
 )
 
 # What a long run has behind it, so that its retry goes on from there.

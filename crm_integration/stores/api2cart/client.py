@@ -1,4 +1,4 @@
-"""Authenticated reads from one store behind API2Cart.
+"""Authenticated calls to one store behind API2Cart.
 
 Prevents one tenant's calls from using up what all tenants share: the API key is one metered
 account, so the gate is asked right before each HTTP call, retries included.
@@ -45,6 +45,10 @@ class Client(StoreClient):
         """
         return repeated(lambda: self._once(method, params or {}))
 
+    def write(self, verb: str, method: str, params: Mapping[str, str]) -> None:
+        """A changing method such as `webhook.create`, once: a second try could do it twice."""
+        self._send(verb, method, params)
+
     def zone(self) -> tzinfo | None:
         """The store's zone for dates that state none: the connection's setting, else cart.info,
         asked once. None where neither knows."""
@@ -56,7 +60,10 @@ class Client(StoreClient):
         return cast("tzinfo | None", self._zone)
 
     def _once(self, method: str, params: Mapping[str, str]) -> Answer:
+        return self._send("GET", method, params)
+
+    def _send(self, verb: str, method: str, params: Mapping[str, str]) -> Answer:
         path = f"{VERSION}/{method}.json"
-        request = self._http.build_request("GET", path, params=dict(params))
+        request = self._http.build_request(verb, path, params=dict(params))
         self._gate("all")
         return usable(send(self._http, request))

@@ -7,7 +7,6 @@ nor the filters nor the cursors of a cart.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time
 
 from crm_integration.errors import BadInput
 from crm_integration.stores._contract import Page, StoreAccount, Window
@@ -50,8 +49,4 @@ def _listing(client: Client, kind: Kind, scope: Scope) -> Listing:
 
 
 def _scope(window: Window | None) -> Scope:
-    return Scope() if window is None else Scope(_midnight(window.start), _midnight(window.end))
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
+    return Scope() if window is None else Scope(window.begin, window.finish)

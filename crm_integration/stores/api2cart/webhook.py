@@ -13,6 +13,14 @@ from crm_integration.stores._contract import Delivery, JsonObject, Unreadable
 from crm_integration.stores._cutting import delivered
 from crm_integration.stores.api2cart.methods import LISTED
 from crm_integration.stores.api2cart.objects import id_text, identity
+from crm_integration.stores.api2cart.subscriptions import (
+    revive,
+    subscribe,
+    subscriptions,
+    unsubscribe,
+)
+
+__all__ = ["read_delivery", "revive", "subscribe", "subscriptions", "unsubscribe"]
 
 _TYPES = {
     "order": "order",

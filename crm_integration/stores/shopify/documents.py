@@ -100,6 +100,34 @@ BULK_STATE = Document(
 }""",
     cost=1,
 )
+WEBHOOKS = Document(
+    "Webhooks",
+    f"""query Webhooks($first: Int!, $after: String) {{
+  webhookSubscriptions(first: $first, after: $after) {{ nodes {{ id topic uri }} {_PAGE_INFO} }}
+}}""",
+    cost=103,
+    size=100,
+)
+WEBHOOK_CREATE = Document(
+    "WebhookCreate",
+    """mutation WebhookCreate($topic: WebhookSubscriptionTopic!, $uri: String!) {
+  webhookSubscriptionCreate(topic: $topic, webhookSubscription: {uri: $uri, format: JSON}) {
+    webhookSubscription { id }
+    userErrors { field message }
+  }
+}""",
+    cost=13,
+)
+WEBHOOK_DELETE = Document(
+    "WebhookDelete",
+    """mutation WebhookDelete($id: ID!) {
+  webhookSubscriptionDelete(id: $id) {
+    deletedWebhookSubscriptionId
+    userErrors { field message }
+  }
+}""",
+    cost=12,
+)
 PARCEL_LINES = Document(
     "ParcelLines",
     f"""query ParcelLines($ids: [ID!]!) {{

@@ -50,7 +50,7 @@ def pages(
     A window of up to three days is listed page by page, a longer one by a bulk operation.
     """
     kind = object_type(object_type_name)
-    if window is None or window.end - window.start > LONGEST_BY_PAGES:
+    if window is None or window.finish - window.begin > LONGEST_BY_PAGES:
         return bulk_pages(client, kind, window, resume)
     # A checkpoint made under another limit is of no use here: the listing starts anew.
     return listing_pages(client, kind, window, None if resume and is_bulk(resume) else resume)

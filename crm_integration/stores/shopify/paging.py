@@ -76,9 +76,20 @@ def search_in(kind: ObjectType, window: Window | None) -> str:
     """The search text of a type within a window (None: of all there is)."""
     if window is None:
         return kind.always
-    start, end = window.start - kind.widened, window.end + kind.widened
-    between = f"updated_at:>='{start}T00:00:00Z' updated_at:<'{end}T00:00:00Z'"
+    start, end = window.begin, window.finish
+    if kind.widened:
+        days = Window(window.start - kind.widened, window.end + kind.widened)
+        start, end = days.begin, days.finish
+    between = f"updated_at:>='{_second(start)}' updated_at:<'{_second(end, up=True)}'"
     return f"{between} {kind.always}".strip()
+
+
+def _second(moment: datetime, *, up: bool = False) -> str:
+    """The filter counts whole seconds: the second that holds the moment, or the one behind it."""
+    whole = moment.replace(microsecond=0)
+    if up and whole < moment:
+        whole += timedelta(seconds=1)
+    return f"{whole:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _search(kind: ObjectType, window: Window, place: Place) -> str:
@@ -127,7 +138,7 @@ def _next(kind: ObjectType, window: Window, place: Place, cursor: str | None) ->
     if cursor is not None:
         return replace(place, after=cursor)
     began = datetime.fromisoformat(place.began)
-    still_open = window.end > (began - _CLOCKS_APART).date()
+    still_open = window.finish >= began - _CLOCKS_APART
     if kind.sorted_by_change or place.closing or not still_open:
         return replace(place, after=None, done=True)
     return replace(place, after=None, closing=True)

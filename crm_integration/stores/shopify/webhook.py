@@ -13,6 +13,14 @@ from crm_integration.stores._contract import Delivery, JsonObject, Unreadable
 from crm_integration.stores._cutting import delivered
 from crm_integration.stores._payload import block_if_any, utc
 from crm_integration.stores.shopify.objects import is_number, tail
+from crm_integration.stores.shopify.subscriptions import (
+    revive,
+    subscribe,
+    subscriptions,
+    unsubscribe,
+)
+
+__all__ = ["read_delivery", "revive", "subscribe", "subscriptions", "unsubscribe"]
 
 _OWN = {"orders": "order", "customers": "customer", "products": "product", "checkouts": "cart"}
 """Topics whose body is the object itself, with its `id` and `updated_at`."""

@@ -19,14 +19,15 @@ _WRONG_SECRET = "woocommerce_rest_authentication_error"  # noqa: S105 - an error
 _CANNOT_VIEW = "woocommerce_rest_cannot_view"
 
 
-def refuse(response: httpx.Response) -> None:
-    """Return for a usable 200; raise the error that says what to do otherwise.
+def refuse(response: httpx.Response, *, created: bool = False) -> None:
+    """Return for a usable 200 (201 too where something may be `created`); raise the error that
+    says what to do otherwise.
 
     Raises:
         NeedsReconnect: 401. MissingScope: 403. Transient: 408, 425, 429, 5xx, a web page.
         Permanent: everything else (400 names the parameter, 3xx is never followed).
     """
-    if response.status_code != 200:
+    if response.status_code != 200 and not (created and response.status_code == 201):
         raise _error(response)
     if response.content.lstrip()[:1] == b"<":
         raise Transient(

@@ -1,4 +1,4 @@
-"""Authenticated reads from one WooCommerce shop.
+"""Authenticated calls to one WooCommerce shop.
 
 Prevents a hiccup of a shared host from failing a whole listing (GETs are tried again, bounded),
 and a shop's misconfigured own address from leading us away: Link headers are never followed.
@@ -7,6 +7,7 @@ and a shop's misconfigured own address from leading us away: Link headers are ne
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -41,6 +42,14 @@ class Client(StoreClient):
         Raises NeedsReconnect, MissingScope, Transient, Permanent (`answers.refuse`).
         """
         return self._get(API + path, params or {})
+
+    def write(self, method: str, path: str, body: Any, params: Mapping[str, str]) -> None:
+        """Change something below `wp-json/wc/v3/`, once: a second try could do it twice.
+
+        Raises NeedsReconnect, MissingScope, Transient, Permanent (`answers.refuse`).
+        """
+        request = self._http.build_request(method, API + path, params=params, json=body)
+        refuse(send(self._http, request), created=True)
 
     def index(self) -> httpx.Response:
         """The public self-description of the site; needs no permission."""

@@ -7,7 +7,7 @@ once more, so times are asked for as they are kept, without one.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 from crm_integration.stores._checkpoint import place_in
 from crm_integration.stores._contract import Window
@@ -39,7 +39,7 @@ class Listing:
         if place.after >= 0:
             params[self.after] = _stamp(place.moment)
         if window is not None:
-            params[self.before] = f"{window.end.isoformat()}T00:00:00"
+            params[self.before] = _stamp(_whole_second_from(window.finish))
         return params
 
 
@@ -79,7 +79,7 @@ def start_of(window: Window | None, resume: str | None) -> Place:
         return _from_checkpoint(resume)
     if window is None:
         return Place(after=-1)
-    return Place(after=seconds(datetime.combine(window.start, time(), UTC)) - 1)
+    return Place(after=seconds(window.begin) - 1)
 
 
 def _from_checkpoint(text: str) -> Place:
@@ -90,6 +90,11 @@ def _from_checkpoint(text: str) -> Place:
 def seconds(moment: datetime) -> int:
     """Whole seconds since 1970, as the shop's filters count."""
     return int((moment - _FIRST).total_seconds())
+
+
+def _whole_second_from(moment: datetime) -> datetime:
+    """The filter's end is outside, so a broken second is taken in whole."""
+    return moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
 
 
 def _stamp(moment: datetime) -> str:

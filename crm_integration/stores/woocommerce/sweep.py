@@ -78,7 +78,7 @@ def sweep_pages(client: Client, resume: str | None) -> Iterator[Page]:
         for item in fresh:
             seen.add(int(item.source_id))
         place = following
-        if fresh or strange or place.done:
+        if fresh or strange or place.done or place.closing:
             checkpoint = json.dumps(asdict(replace(place, seen=seen.text())))
             yield Page(objects=tuple(fresh), checkpoint=checkpoint, unreadable=tuple(strange))
 

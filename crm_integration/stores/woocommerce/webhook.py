@@ -11,6 +11,14 @@ from collections.abc import Mapping
 from crm_integration.stores._contract import Delivery, JsonObject, Unreadable
 from crm_integration.stores._cutting import delivered
 from crm_integration.stores.woocommerce.cutting import id_text, source_time
+from crm_integration.stores.woocommerce.subscriptions import (
+    revive,
+    subscribe,
+    subscriptions,
+    unsubscribe,
+)
+
+__all__ = ["read_delivery", "revive", "subscribe", "subscriptions", "unsubscribe"]
 
 PING = "ping"
 _TYPES = frozenset({"order", "customer", "product"})

@@ -28,7 +28,10 @@ from crm_integration.stores.shopify.objects import TYPES
 from crm_integration.stores.shopify.paging import search_in
 from crm_integration_tests.published import shopify_admin_schema
 
-_FIXED = (gql.SHOP, gql.BULK_RUN, gql.BULK_STATE, gql.PARCEL_LINES, gql.MORE_PARCEL_LINES)
+_FIXED = (
+    gql.SHOP, gql.BULK_RUN, gql.BULK_STATE, gql.PARCEL_LINES, gql.MORE_PARCEL_LINES,
+    gql.WEBHOOKS, gql.WEBHOOK_CREATE, gql.WEBHOOK_DELETE,
+)  # fmt: skip
 
 
 def documents() -> Iterator[Document]:

@@ -25,16 +25,12 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
 defs = Definitions(
     assets=[customer_data_path],
     asset_checks=[completeness],
-    jobs=[
-        *JOBS, drain_deliveries, reconcile, watch_webhooks_job, suggest_same_people,
-        read_crm_changes,
-    ],
-    schedules=[
-        reconcile_schedule, webhook_schedule, suggest_schedule, crm_changes_schedule,
-        completeness_schedule,
-    ],
+    jobs=[*JOBS, drain_deliveries, reconcile, watch_webhooks_job, suggest_same_people,
+          read_crm_changes],
+    schedules=[reconcile_schedule, webhook_schedule, suggest_schedule, crm_changes_schedule,
+               completeness_schedule],
     sensors=[drop_table_sensor, abandoned_carts_sensor, failed_checks, tenant_partitions],
     resources={"house": HouseResource()},
     # One process a run: the multiprocess executor costs ten times the wall clock of our steps.
     executor=in_process_executor,
-)
+)  # fmt: skip

@@ -54,7 +54,7 @@ class Kept:
     kept: int = 0
     suppressed: int = 0
     doubtful: tuple[tuple[str, str], ...] = ()
-    days: frozenset[tuple[str, date]] = frozenset()
+    days: frozenset[tuple[str, date]] = field(default=frozenset(), compare=False)
     news: tuple[datetime | None, ...] = field(default=(), compare=False)
 
     def __add__(self, other: Kept) -> Kept:

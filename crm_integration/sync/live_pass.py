@@ -7,7 +7,7 @@ what time alone changes). What it leaves out the next reconciliation does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from crm_integration.credentials import vault
@@ -61,6 +61,13 @@ class LivePass:
         Raises what is wrong with the tenant's file or the database; what a store or a CRM
         answers is a problem of the pass.
         """
+        engines = self.house.engines
+        with engines.tenancy.on_one_connection() as tenancy:
+            house = replace(self.house, engines=replace(engines, tenancy=tenancy))
+            return replace(self, house=house).go(tenant)
+
+    def go(self, tenant: str) -> Passed:
+        """The pass itself."""
         passed = self.take_in(tenant)
         ran = self._write(passed.config)
         passed.writes = sum(one.writes for one in ran.sent.values())

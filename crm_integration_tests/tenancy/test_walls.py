@@ -286,9 +286,14 @@ def test_ops_reads_no_personal_column(house: House) -> None:
             )
         ).all()
     assert readable
-    allowed = {"tenants", "verdicts", "proofs", "holds", "carts", "alembic_version"}
+    allowed = {"tenants", "verdicts", "proofs", "holds", "carts", "ledger", "alembic_version"}
     assert {row.relname for row in readable} <= allowed | _shared_tables()
     assert ("proofs", "samples") not in {(row.relname, row.attname) for row in readable}
+    of_ledger = {row.attname for row in readable if row.relname == "ledger"}
+    assert of_ledger == {
+        "tenant_id", "connection_id", "object_type", "state", "next_try_at", "claim_expires_at",
+        "waiting_since",
+    }  # fmt: skip
     bytes_columns = {row.attname for row in readable if row.relname in TABLES} & (
         PERSONAL | {"wrapped_keys"}
     )

@@ -87,6 +87,7 @@ def hunting(events: int) -> Scenario:
         lingers=6,
         wire=dict.fromkeys(ON_THE_WIRE, 8),
         wire_pause=0.6,
+        sales_pause=0.7,
     )
 
 

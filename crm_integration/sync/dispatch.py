@@ -63,6 +63,8 @@ def dispatch(
         total += len(batch.claimed)
         if on_batch is not None:
             on_batch(sender.object_type, total)
+        if len(batch.claimed) < BATCH and batch.is_done():
+            return
 
 
 def _claim_in_time(sender: Sender) -> Batch | None:
@@ -277,7 +279,7 @@ def _commit(sender: Sender, batch: Batch) -> None:
 
 def _remember(scope: TenantScope, sender: Sender, batch: Batch) -> None:
     place = (scope, sender.connection_id, sender.object_type)
-    counted = settle(*place, batch.results.values(), run_id=sender.run_id)
+    counted = batch.counted = settle(*place, batch.results.values(), run_id=sender.run_id)
     fresh = [binding for key, binding in batch.fresh.items() if key in counted]
     unbound = {one.object_id for one in fresh} - bind(*place, fresh)
     if unbound:

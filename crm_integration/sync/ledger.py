@@ -240,10 +240,10 @@ def settle(
     results: Iterable[Settled],
     *,
     run_id: str,
-) -> set[UUID]:
+) -> dict[UUID, str]:
     """Write the outcomes of claimed rows; an answer whose claim has passed on counts nothing.
 
-    Returns the objects whose answers counted.
+    Returns the objects whose answers counted, with the state they are in now.
     """
     rows = [_settled_row(one) for one in results]
     names = ("object_id", "claim_id", "state", "reason", "tries", "associated")
@@ -257,9 +257,9 @@ def settle(
             ledger.c.state == State.in_flight.value,
         )
         .values(**_outcome(staged, run_id))
-        .returning(ledger.c.object_id)
+        .returning(ledger.c.object_id, ledger.c.state)
     )
-    return {row.object_id for row in counted}
+    return {row.object_id: row.state for row in counted}
 
 
 def _outcome(staged: FromClause, run_id: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ thing than the write does: both look and decide here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -93,6 +93,13 @@ class Batch:
     """Objects whose record people merged into that of another one of ours (`crm_merges.py`)."""
     held: set[UUID] = field(default_factory=lambda: set[UUID]())
     """Objects that wait for a person (`restraint.py`)."""
+    counted: Mapping[UUID, str] = field(default_factory=lambda: dict[UUID, str]())
+    """What was settled under its claim, with the state it is in since."""
+
+    def is_done(self) -> bool:
+        """Whether no row of it is to be sent again soon: none failed, and none was overtaken."""
+        states = [self.counted.get(key) for key in self.claimed]
+        return all(state in (State.synced, State.parked, State.held) for state in states)
 
     def open(self) -> list[Claimed]:
         """Rows without a result so far."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, Uuid, cast, literal, or_, select, union_all, update
+from sqlalchemy import Uuid, cast, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.canonical.identity import lock_identities
@@ -25,6 +25,7 @@ from crm_integration.storage.tables.sync import ledger
 from crm_integration.storage.tables.tenancy import mapping_versions
 from crm_integration.sync.ledger import Desired, move
 from crm_integration.sync.steps import Step, reached
+from crm_integration.sync.to_project import MAPPING_RULE, refused_rows, rows_of, to_project
 from crm_integration.sync.transitions import State
 from crm_integration.sync.views import VIEWS, Choice, Projectable
 from crm_integration.sync.wishes import Origin, Wish, wish
@@ -35,9 +36,6 @@ CHUNK = 500
 
 Among = Mapping[str, tuple[UUID, ...]]
 """Object type -> the canonical ids that a run is about."""
-
-MAPPING_RULE = "mapping"
-"""First word of the rules under which a mapping keeps rows back."""
 
 
 @dataclass
@@ -64,7 +62,7 @@ def project(
     """
     done = Projected(dict.fromkeys(mappings, 0), dict.fromkeys(mappings, 0))
     with tenancy.scope(tenant) as scope:
-        due = _to_project(scope, connection_id, mappings, rules_version)
+        due = to_project(scope, connection_id, mappings, rules_version)
     for object_type in due:
         mapping = mappings[object_type]
         digest = mapping.rules_digest
@@ -78,77 +76,6 @@ def project(
     with tenancy.scope(tenant) as scope:
         _skip_merged(scope, connection_id)
     return done
-
-
-def _to_project(
-    scope: TenantScope,
-    connection_id: str,
-    mappings: Mapping[str, CompiledMapping],
-    rules_version: str,
-) -> list[str]:
-    """Object types with rows that changed, or whose wish was made (or refused) by another mapping;
-    one statement for all of them."""
-    if not mappings:
-        return []
-    asked = [
-        select(literal(object_type).label("object_type")).where(
-            or_(
-                _exists(VIEWS[mapping.entity].table, *_waits(scope, mapping, rules_version)),
-                *(
-                    _exists(ledger, *_made_by(scope, connection_id, object_type), other)
-                    # As two ranges an index can tell; as "not equal" it cannot.
-                    for other in (
-                        ledger.c.mapping_digest < mapping.rules_digest,
-                        ledger.c.mapping_digest > mapping.rules_digest,
-                    )
-                ),
-                _exists(quarantine, *_refused(scope, connection_id, object_type, mapping.entity)),
-            )
-        )
-        for object_type, mapping in mappings.items()
-    ]
-    found = set(scope.connection.execute(union_all(*asked)).scalars())
-    return [name for name in mappings if name in found]
-
-
-def _waits(
-    scope: TenantScope, mapping: CompiledMapping, rules_version: str
-) -> tuple[ColumnElement[bool], ...]:
-    """Canonical rows that changed."""
-    view = VIEWS[mapping.entity]
-    return (
-        view.table.c.tenant_id == scope.tenant,
-        view.table.c.needs_projection,
-        view.table.c.rules_version == rules_version,
-        *view.shown,
-    )
-
-
-def _exists(table: Table, *where: ColumnElement[bool]) -> ColumnElement[bool]:
-    return select(literal(1)).select_from(table).where(*where).exists()
-
-
-def _made_by(
-    scope: TenantScope, connection_id: str, object_type: str
-) -> tuple[ColumnElement[bool], ...]:
-    return (
-        ledger.c.tenant_id == scope.tenant,
-        ledger.c.connection_id == connection_id,
-        ledger.c.object_type == object_type,
-    )
-
-
-def _refused(
-    scope: TenantScope, connection_id: str, object_type: str, entity: str
-) -> tuple[ColumnElement[bool], ...]:
-    """Rows that a mapping of this type refused."""
-    return (
-        quarantine.c.tenant_id == scope.tenant,
-        quarantine.c.connection_id == connection_id,
-        quarantine.c.entity == entity,
-        quarantine.c.rule.startswith(f"{MAPPING_RULE}.{object_type}.", autoescape=True),
-        quarantine.c.released_at.is_(None),
-    )
 
 
 def _project_chunk(
@@ -252,10 +179,10 @@ def _note_version(scope: TenantScope, origin: Origin) -> None:
 def _mark_remapped(scope: TenantScope, origin: Origin, entity: str) -> None:
     """Rows whose wish was made by another mapping are mapped anew, and those it refused."""
     view = VIEWS[entity]
-    place = (scope, origin.connection_id, origin.object_type)
-    refused = select(cast(quarantine.c.source_id, Uuid)).where(*_refused(*place, entity))
+    place = (scope.tenant, origin.connection_id, origin.object_type)
+    refused = select(cast(quarantine.c.source_id, Uuid)).where(*refused_rows(*place, entity))
     stale = select(ledger.c.object_id).where(
-        *_made_by(*place), ledger.c.mapping_digest != origin.mapping_digest
+        *rows_of(*place), ledger.c.mapping_digest != origin.mapping_digest
     )
     scope.connection.execute(
         update(view.table)
@@ -280,7 +207,7 @@ def _skip_merged(scope: TenantScope, connection_id: str) -> None:
     )
     reason = "merged"
     states = select(ledger.c.state).where(
-        *_made_by(scope, connection_id, "contact"),
+        *rows_of(scope.tenant, connection_id, "contact"),
         ledger.c.object_id.in_(merged),
         ledger.c.state != State.skipped,
     )

@@ -35,7 +35,7 @@ def answered(tenant: Tenant, one: Claimed, state: State, **more: object) -> set[
     """The answer of one claimed row; the ids for which it counted."""
     done = Settled(one.object_id, one.claim_id, state, **more)  # type: ignore[arg-type]
     with tenant.scope() as scope:
-        return settle(scope, *PLACE, [done], run_id="test")
+        return set(settle(scope, *PLACE, [done], run_id="test"))
 
 
 def states(tenant: Tenant) -> list[str]:

@@ -144,12 +144,19 @@ def reconcile() -> None:
 )
 def reconcile_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     """One run for the tenants of this slot; none where there are none."""
+    return run_of_slot(context, "reconcile", poll_stores.name)
+
+
+def run_of_slot(
+    context: ScheduleEvaluationContext, job_key: str, op: str
+) -> RunRequest | SkipReason:
+    """A run of this op for the tenants whose turn it is in these five minutes."""
     at = context.scheduled_execution_time
     slot = at.minute // MINUTES
     tenants = context.instance.get_dynamic_partitions(TENANTS)
     if not any(slot_of(one, SLOTS) == slot for one in tenants):
-        return SkipReason("no tenant is polled in these minutes")
+        return SkipReason("it is no tenant's turn in these minutes")
     return RunRequest(
-        run_key=f"reconcile:{at:%Y%m%d%H%M}",
-        run_config={"ops": {poll_stores.name: {"config": {"slot": slot}}}},
+        run_key=f"{job_key}:{at:%Y%m%d%H%M}",
+        run_config={"ops": {op: {"config": {"slot": slot}}}},
     )

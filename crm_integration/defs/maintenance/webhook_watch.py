@@ -16,9 +16,15 @@ from dagster import (
     schedule,
 )
 
-from crm_integration.defs.partitions import TENANTS
 from crm_integration.defs.path import TENANTS_AT_ONCE
-from crm_integration.defs.reconcile import EVERYTHING, MINUTES, SLOTS, Share, report_polled
+from crm_integration.defs.reconcile import (
+    EVERYTHING,
+    MINUTES,
+    SLOTS,
+    Share,
+    report_polled,
+    run_of_slot,
+)
 from crm_integration.defs.resources import HouseResource
 from crm_integration.settings import get_settings
 from crm_integration.sync.path import House
@@ -110,13 +116,4 @@ def watch_webhooks_job() -> None:
 )
 def webhook_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     """One run for the tenants of this slot; none where there are none."""
-    at = context.scheduled_execution_time
-    slot = at.minute // MINUTES
-    if not any(
-        slot_of(one, SLOTS) == slot for one in context.instance.get_dynamic_partitions(TENANTS)
-    ):
-        return SkipReason("no tenant is looked at in these minutes")
-    return RunRequest(
-        run_key=f"webhooks:{at:%Y%m%d%H%M}",
-        run_config={"ops": {look_at_webhooks.name: {"config": {"slot": slot}}}},
-    )
+    return run_of_slot(context, "webhooks", look_at_webhooks.name)

@@ -193,12 +193,6 @@ def wrong_tenant() -> None:
     crm_run.CrmSession._refuse_another = lambda self, adapter: None
 
 
-def error_is_empty() -> None:
-    """A read that fails is an empty answer."""
-    for name in ("read", "find_by_key", "find_by_match"):
-        setattr(adapter.Adapter, name, _or_nothing(getattr(adapter.Adapter, name)))
-
-
 def note_per_run() -> None:
     """A milestone is a new note each time it is derived."""
     known = activity_rows.object_id
@@ -225,19 +219,9 @@ def _synced(claimed: Claimed) -> Settled:
     return Settled(claimed.object_id, claimed.claim_id, State.synced, None, 0.0, claimed.associated)
 
 
-def _or_nothing(known: Callable[..., Any]) -> Callable[..., Any]:
-    def asked(*given: Any, **more: Any) -> Any:
-        try:
-            return known(*given, **more)
-        except Transient:
-            return {}
-
-    return asked
-
-
 ALL: tuple[Callable[[], None], ...] = (
     partial_as_success, failed_is_done, claimed_is_written, key_per_try, conflict_fails_all,
     three_tries, late_writer, newer_lost, updates_refused, sales_overwritten,
     base_is_what_we_sent, case_matters, opt_in_wins, order_without_contact, wrong_tenant,
-    error_is_empty, note_per_run, refused_token_is_final,
+    note_per_run, refused_token_is_final,
 )  # fmt: skip

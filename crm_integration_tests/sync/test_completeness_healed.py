@@ -134,11 +134,15 @@ def test_the_number_of_queries_does_not_grow_with_the_records(tenant: Tenant) ->
             event.remove(engine, "before_cursor_execute", seen)
         return count
 
+    def sixty_more(of: str) -> None:
+        for number in range(60):
+            tenant.shop.guest_order(f"{of}{number}@example.com")
+        tenant.run_once()
+
     lives(tenant)
+    sixty_more("g")  # so many travel as a table, not as arrays
     few = queries()
-    for number in range(60):
-        tenant.shop.guest_order(f"g{number}@example.com")
-    tenant.run_once()
+    sixty_more("h")
     assert queries() == few
 
 

@@ -102,7 +102,7 @@ class BudgetGate:
         if name not in self.budgets:
             return
         said = {"limit": limit, "remaining": remaining}
-        word = {key: float(value) for key, value in said.items() if value is not None}
+        word: dict[str, float] = {key: one for key, one in said.items() if one is not None}
         if word and self._left is not None:
             self._told[name] = {**word, "heard": sum(self._left)}
 
@@ -190,6 +190,12 @@ class BudgetGate:
     def _connect(self) -> Any:
         # Each booking is one statement: a transaction around it would be two more round trips.
         return self.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+
+
+def refused(gate: object, name: str, error: Transient) -> None:
+    """Tell a gate of a vendor's refusal; one that meters nobody does not listen."""
+    if isinstance(gate, BudgetGate):
+        gate.refused(name, error.retry_after)
 
 
 def agreed_budgets(settings: Mapping[str, object]) -> dict[str, CallBudget]:

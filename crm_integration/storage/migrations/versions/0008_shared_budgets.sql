@@ -165,8 +165,10 @@ BEGIN
                 END LOOP;
                 b.starts := b.starts[:place] || turn || b.starts[place + 1:];
                 b.tenants := b.tenants[:place] || tenant || b.tenants[place + 1:];
-                place := cardinality(b.starts)
-                    - greatest((ask->>'calls')::int, coalesce(b.told_limit, 0));
+                -- What lies a window back says nothing any more.
+                SELECT greatest(count(*), cardinality(b.starts)
+                    - greatest((ask->>'calls')::int, coalesce(b.told_limit, 0))) INTO place
+                    FROM unnest(b.starts) s WHERE s <= moment - span;
                 IF place > 0 THEN
                     b.starts := b.starts[place + 1:];
                     b.tenants := b.tenants[place + 1:];

@@ -49,6 +49,9 @@ ten windows."""
 
 LEAST_RATE = 0.1
 
+SETTLE = 5.0
+"""Seconds behind a pause in which a second refusal is part of the same overrun."""
+
 PAUSE = 1.0
 """Seconds all processes pause after a refusal that does not say how long."""
 
@@ -58,7 +61,7 @@ _BOOK = text(
 )
 _REFUSE = text(
     "select refuse_calls(:side, :platform, :account, :name, :pause, :seconds, :recovery,"
-    " :least, :slower)"
+    " :least, :settle, :slower)"
 )
 
 
@@ -121,6 +124,7 @@ class BudgetGate:
             "seconds": budget.seconds,
             "recovery": RECOVERY,
             "least": LEAST_RATE,
+            "settle": SETTLE,
             "slower": not budget.counted,
         }
         with self._connect() as connection:

@@ -191,10 +191,11 @@ BEGIN
     END LOOP;
 END $$;
 
--- The vendor refused: all processes pause, and the rate is halved once for each overrun.
+-- The vendor refused: all processes pause, and the rate is halved once for each overrun:
+-- what else is refused within `settle` seconds was under way already.
 CREATE FUNCTION refuse_calls(
     side TEXT, platform TEXT, account BYTEA, name TEXT, pause FLOAT8, seconds FLOAT8,
-    recovery FLOAT8, least_rate FLOAT8, slower BOOLEAN
+    recovery FLOAT8, least_rate FLOAT8, settle FLOAT8, slower BOOLEAN
 ) RETURNS VOID LANGUAGE sql AS $$
     INSERT INTO budgets AS b (side, platform, account, endpoint_class, starts, blocked_until,
             rate, slowed_at)
@@ -204,11 +205,11 @@ CREATE FUNCTION refuse_calls(
             CASE WHEN slower THEN extract(epoch FROM clock_timestamp()) + pause ELSE 0 END)
     ON CONFLICT ON CONSTRAINT pk_budgets DO UPDATE SET
         blocked_until = greatest(b.blocked_until, excluded.blocked_until),
-        rate = CASE WHEN slower AND b.slowed_at < extract(epoch FROM clock_timestamp())
+        rate = CASE WHEN slower AND b.slowed_at + settle < extract(epoch FROM clock_timestamp())
             THEN greatest(least_rate, least(1, b.rate
                 + (extract(epoch FROM clock_timestamp()) - b.slowed_at) / seconds * recovery) / 2)
             ELSE b.rate END,
-        slowed_at = CASE WHEN slower AND b.slowed_at < extract(epoch FROM clock_timestamp())
+        slowed_at = CASE WHEN slower AND b.slowed_at + settle < extract(epoch FROM clock_timestamp())
             THEN excluded.slowed_at ELSE b.slowed_at END
 $$;
 
@@ -218,11 +219,11 @@ REVOKE ALL ON FUNCTION budget_heard(budgets, JSONB, FLOAT8) FROM PUBLIC;
 REVOKE ALL ON FUNCTION book_call(
     TEXT, TEXT, BYTEA, JSONB, INTEGER, INTEGER, FLOAT8, FLOAT8) FROM PUBLIC;
 REVOKE ALL ON FUNCTION refuse_calls(
-    TEXT, TEXT, BYTEA, TEXT, FLOAT8, FLOAT8, FLOAT8, FLOAT8, BOOLEAN) FROM PUBLIC;
+    TEXT, TEXT, BYTEA, TEXT, FLOAT8, FLOAT8, FLOAT8, FLOAT8, FLOAT8, BOOLEAN) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION budget_room(budgets, JSONB, FLOAT8) TO crm_ops;
 GRANT EXECUTE ON FUNCTION budget_turn(budgets, JSONB, INTEGER, INTEGER, FLOAT8) TO crm_ops;
 GRANT EXECUTE ON FUNCTION budget_heard(budgets, JSONB, FLOAT8) TO crm_ops;
 GRANT EXECUTE ON FUNCTION book_call(
     TEXT, TEXT, BYTEA, JSONB, INTEGER, INTEGER, FLOAT8, FLOAT8) TO crm_ops;
 GRANT EXECUTE ON FUNCTION refuse_calls(
-    TEXT, TEXT, BYTEA, TEXT, FLOAT8, FLOAT8, FLOAT8, FLOAT8, BOOLEAN) TO crm_ops;
+    TEXT, TEXT, BYTEA, TEXT, FLOAT8, FLOAT8, FLOAT8, FLOAT8, FLOAT8, BOOLEAN) TO crm_ops;

@@ -88,4 +88,6 @@ def test_a_crms_refusal_slows_everybody_down_and_loses_nothing(tenant: Tenant) -
     tenant.run_once()
     refused = _budget(tenant, "all")
     assert (refused.rate, refused.blocked_until > 0) == (0.5, True)
+    tenant.hurry()
+    tenant.sync()
     assert tenant.portal.one("contact")["email"] == "ada@example.com"

@@ -102,8 +102,13 @@ class BudgetGate:
 
     def told(self, name: str, *, limit: int | None = None, remaining: int | None = None) -> None:
         """What an answer said of a budget; the next booking writes it, at no call of its own."""
-        if name not in self.budgets:
+        budget = self.budgets.get(name)
+        if budget is None:
             return
+        if budget.agreed and limit is not None and limit > budget.calls:
+            # The rest of the account is for others, and so is that much of what is left.
+            remaining = None if remaining is None else max(0, remaining - (limit - budget.calls))
+            limit = budget.calls
         said = {"limit": limit, "remaining": remaining}
         word: dict[str, float] = {key: one for key, one in said.items() if one is not None}
         if word and self._left is not None:
@@ -205,4 +210,6 @@ def refused(gate: object, name: str, error: Transient) -> None:
 def agreed_budgets(settings: Mapping[str, object]) -> dict[str, CallBudget]:
     """Budgets of the account's own plan, where a connection's settings name them."""
     agreed = cast(dict[str, dict[str, float]], settings.get("budgets", {}))
-    return {name: CallBudget.model_validate(plan) for name, plan in agreed.items()}
+    return {
+        name: CallBudget.model_validate({**plan, "agreed": True}) for name, plan in agreed.items()
+    }

@@ -31,7 +31,8 @@ class CallBudget(BaseModel):
 
     `resets`: when a day's quota begins anew, `HH:MM Zone` (`00:00 Europe/Berlin`); without it a
     long window begins with its first call. `reconcile` and `backfill`: the share of the window
-    that these purposes may fill, all calls counted.
+    that these purposes may fill, all calls counted. `agreed`: a person set it for one account;
+    it stays where the vendor tells a higher limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +42,7 @@ class CallBudget(BaseModel):
     resets: str | None = Field(default=None, pattern=r"^([01]\d|2[0-3]):[0-5]\d [A-Za-z_/+\-0-9]+$")
     reconcile: float = Field(default=RECONCILE_SHARE, gt=0, le=1)
     backfill: float = Field(default=BACKFILL_SHARE, gt=0, le=1)
+    agreed: bool = False
 
     @property
     def counted(self) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from crm_integration.crms.hubspot.limits import heard
 from crm_integration.errors import Transient
-from crm_integration.transport.budget import BudgetGate, refused
+from crm_integration.transport.budget import BudgetGate, agreed_budgets, refused
 from crm_integration.transport.quota import CallBudget
 from crm_integration_tests.house import House
 
@@ -88,13 +88,13 @@ def test_a_refusal_of_one_class_leaves_the_others_alone(house: House) -> None:
     assert waits.value.retry_after == pytest.approx(30, abs=2)
 
 
-def _answer(**figures: int) -> httpx.Response:
+def _answer(interval: str = "600000", **figures: int) -> httpx.Response:
     names = {
         "limit": "Max", "remaining": "Remaining", "day": "Daily", "left": "Daily-Remaining",
     }  # fmt: skip
     headers = {f"X-HubSpot-RateLimit-{names[key]}": str(one) for key, one in figures.items()}
     return httpx.Response(
-        200, headers={**headers, "X-HubSpot-RateLimit-Interval-Milliseconds": "10000"}
+        200, headers={**headers, "X-HubSpot-RateLimit-Interval-Milliseconds": interval}
     )
 
 
@@ -134,4 +134,21 @@ def test_a_header_that_is_no_figure_says_nothing(house: House) -> None:
     headers = {f"X-HubSpot-RateLimit-{name}": "-1" for name in names}
     headers["X-HubSpot-RateLimit-Max"] = "0"
     heard(gate, httpx.Response(200, headers=headers))
+    assert _calls(gate) == 9
+
+
+def test_what_a_person_set_is_not_raised_by_a_header(house: House) -> None:
+    """A portal half left to its sales team's own program was filled to its last call."""
+    own = agreed_budgets({"budgets": {"all": {"calls": 5, "seconds": 600}}})
+    gate = _gate(house, "agreed", own)
+    gate("batch")
+    heard(gate, _answer(limit=20, remaining=19))
+    assert _calls(gate) == 4
+
+
+def test_figures_of_another_window_say_nothing(house: House) -> None:
+    """What is allowed in ten seconds was taken for what is allowed in one."""
+    gate = _gate(house, "interval")
+    gate("batch")
+    heard(gate, _answer(interval="10000", limit=20, remaining=1))
     assert _calls(gate) == 9

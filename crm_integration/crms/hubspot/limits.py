@@ -16,8 +16,6 @@ METERED_BY: Final = {"DAILY": "day", "SECONDLY": "search"}
 """`policyName` of a 429 -> the budget of the manifest; every other policy is that of all calls."""
 
 _PREFIX: Final = "x-hubspot-ratelimit-"
-_INTERVAL: Final = "10000"
-"""Milliseconds of the manifest's window: figures of another interval are not comparable."""
 
 
 def heard(gate: object, response: httpx.Response) -> None:
@@ -25,7 +23,9 @@ def heard(gate: object, response: httpx.Response) -> None:
     if not isinstance(gate, BudgetGate):
         return
     gate.told("day", limit=_figure(response, "daily"), remaining=_left(response, "daily-remaining"))
-    if response.headers.get(_PREFIX + "interval-milliseconds") == _INTERVAL:
+    window, interval = gate.budgets.get("all"), _figure(response, "interval-milliseconds")
+    # Figures of another window than ours (a connection may set its own) are not comparable.
+    if window is not None and interval == window.seconds * 1000:
         gate.told("all", limit=_figure(response, "max"), remaining=_left(response, "remaining"))
 
 

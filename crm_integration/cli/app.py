@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from crm_integration.cli.bench import bench
 from crm_integration.cli.certify import certify
 from crm_integration.cli.completeness import completeness
 from crm_integration.cli.connection import connection
@@ -42,6 +43,7 @@ _typer.add_typer(dead_letters, name="dead-letters", rich_help_panel="fix")
 _typer.add_typer(identity, name="identity", rich_help_panel="fix")
 _typer.command(rich_help_panel="prove")(completeness)
 _typer.command(rich_help_panel="prove")(certify)
+_typer.add_typer(bench, name="bench", rich_help_panel="prove")
 _typer.add_typer(tenant, name="tenant", rich_help_panel="admin")
 _typer.add_typer(connection, name="connection", rich_help_panel="admin")
 _typer.add_typer(mapping, name="mapping", rich_help_panel="admin")

@@ -49,7 +49,7 @@ def certify(
 
     Exits with 1 if one of the six counts is not zero.
     """
-    _find_certificate()
+    find_checkout("certify")
     if list_breaks:
         _list_breaks(as_json)
         return
@@ -72,12 +72,12 @@ def certify(
         raise typer.Exit(1)
 
 
-def _find_certificate() -> None:
-    """The certificate lies beside the product, not in it: no wheel carries deliberate defects."""
+def find_checkout(command: str) -> None:
+    """What proves lies beside the product, not in it: no wheel carries deliberate defects."""
     checkout = Path(__file__).parents[2]
     if not (checkout / "crm_integration_tests" / "certificate").is_dir():
         raise BadInput(
-            "certify needs the checkout: clone the repository and install it there with "
+            f"{command} needs the checkout: clone the repository and install it there with "
             "pip install -e '.[embedded]'"
         )
     if str(checkout) not in sys.path:

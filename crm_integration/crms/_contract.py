@@ -22,12 +22,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from crm_integration.errors import RemoteError
 
 FieldValue = str | int | float | bool | None
-Purpose = Literal["live", "reconcile", "backfill"]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crm_integration.crms._contract import Adapter, CrmAccess, DescribeModule, Gate
 from crm_integration.errors import BadInput
-from crm_integration.transport.budget import CallBudget
+from crm_integration.transport.quota import CallBudget
 
 _HERE = Path(__file__).parent
 
@@ -47,7 +47,7 @@ class CrmManifest(BaseModel):
     """The unique field of ours on every record."""
     objects: dict[str, CrmObject]
     budgets: dict[str, CallBudget]
-    """Endpoint class -> its budget; `all` counts every call."""
+    """Endpoint class -> its budget; `all` counts every call, `day` those of a day."""
     secrets: tuple[str, ...]
     settings: tuple[str, ...] = ()
     offers: tuple[Offer, ...] = ()

@@ -25,6 +25,7 @@ from dagster import (
 
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.defs import canonical, crm_sync, store_extracts
+from crm_integration.defs.jobs import PURPOSE
 from crm_integration.defs.memory import bound_heaps, give_back
 from crm_integration.defs.partitions import by_tenant, tenant_windows
 from crm_integration.defs.reporting import report_run
@@ -34,12 +35,15 @@ from crm_integration.stores._contract import Window
 from crm_integration.sync.path import House, Progress
 from crm_integration.sync.report import PathReport, Problem, Selection, unforeseen
 from crm_integration.sync.slices import Slice, run_slices, slices_of
+from crm_integration.transport.quota import Purpose
 
 PROGRESS_SECONDS = 5.0
 ROOT_RUN = "dagster/root_run_id"
 RETRY_NUMBER = "dagster/retry_number"
+BACKFILL = "dagster/backfill"
 RESUMES = "dagster/is_resume_retry"
-"""Dagster's tags: on each re-executed run; on automatic retries; on "re-execute from failure"."""
+"""Dagster's tags: on each re-executed run; on automatic retries; on runs of a backfill; on
+"re-execute from failure"."""
 TENANTS_AT_ONCE = 4
 """Most of a tenant's time is waiting: for its store, its CRM's call budget, the database."""
 
@@ -141,7 +145,16 @@ def _slices(
         run_id=run.run_id,
         root_run_id=root_run_id or run.run_id,
         progress=told,
+        purpose=purpose_of(tags),
     )
+
+
+def purpose_of(tags: Mapping[str, str]) -> Purpose:
+    """What a run's calls are for: its job says it, and a backfill of partitions is one whatever
+    job it takes."""
+    if BACKFILL in tags:
+        return "backfill"
+    return "live" if tags.get(PURPOSE) == "live" else "reconcile"
 
 
 class _Told:

@@ -45,6 +45,7 @@ from crm_integration.stores._registry import StoreConnector, StoreManifest, conn
 from crm_integration.tenancy.connections import StoredConnection
 from crm_integration.tenancy.scope import Tenancy
 from crm_integration.transport.budget import BudgetGate, agreed_budgets
+from crm_integration.transport.quota import Purpose
 
 FETCH_BATCH = 100
 """Direct reads kept per transaction."""
@@ -108,16 +109,23 @@ class OpenStore:
 
 
 def open_store(
-    tenancy: Tenancy, ops: Engine, tenant: str, connection: StoredConnection
+    tenancy: Tenancy,
+    ops: Engine,
+    tenant: str,
+    connection: StoredConnection,
+    purpose: Purpose = "reconcile",
 ) -> OpenStore:
     """Open a client and compare the account's own id before the first call that matters.
 
+    `purpose` says how much of the account's budget its calls may use.
     Raises NeedsReconnect when another account answers, and what the client's check raises.
     """
     with tenancy.scope(tenant) as scope:
         secrets = vault.open_secrets(scope, connection.connection_id)
     platform = connector(connection.platform)
     gate = _gate(tenancy, ops, platform.manifest, connection, secrets)
+    if isinstance(gate, BudgetGate):
+        gate.tenant, gate.purpose = tenant, purpose
     client = platform.open(StoreAccess(connection.base_url, secrets, connection.known(), gate))
     store = OpenStore(tenant, connection, platform, client)
     try:

@@ -23,7 +23,7 @@ from crm_integration.stores._contract import (
     WebhookModule,
 )
 from crm_integration.stores._signing import WebhookSigning
-from crm_integration.transport.budget import CallBudget
+from crm_integration.transport.quota import CallBudget
 
 _HERE = Path(__file__).parent
 
@@ -63,7 +63,8 @@ class StoreManifest(BaseModel):
     """Object type -> JSON paths (`customer.email`, `lines[].sku`) that `to_canonical` cannot do
     without: when they vanish or change their type, the store's API has drifted."""
     budgets: dict[str, CallBudget] = {}
-    """Endpoint class -> its budget as the vendor meters it; `all` counts every call."""
+    """Endpoint class -> its budget as the vendor meters it; `all` counts every call, `day` those of
+    a day."""
     metered_secret: str | None = None
     """The secret whose holder is metered as one account, whoever's tenant calls (an API key that
     serves all tenants); None: each connection is an account of its own."""

@@ -37,6 +37,7 @@ from crm_integration.sync.waiting import settle_waiting
 from crm_integration.tenancy.connections import StoredConnection, crm_connection
 from crm_integration.tenancy.scope import Tenancy, TenantScope
 from crm_integration.transport.budget import BudgetGate, agreed_budgets
+from crm_integration.transport.quota import Purpose
 
 ROUNDS = 4
 PAUSE = 5.0
@@ -94,12 +95,13 @@ def sync_crm(
     among: Among | None = None,
     forced: frozenset[str] = frozenset(),
     accounts: OpenAccounts[CrmAccount] | None = None,
+    purpose: Purpose = "reconcile",
 ) -> CrmRun:
     """Project all canonical changes of the tenant and send those object types that are due.
 
     `limit`: how many records may be rewritten in a day before a person looks. With `among` only
     these objects; their `forced` fields are written whoever owns them. With `accounts` the client
-    stays open there.
+    stays open there. `purpose` says how much of the account's budget the calls may use.
     """
     tenancy = engines.tenancy
     with tenancy.scope(tenant) as scope:
@@ -123,7 +125,7 @@ def sync_crm(
         run.holds = _stopped(scope, chosen)
     session = CrmSession(
         engines, tenant, connection, chosen, rules_version, run_id, on_batch, among, forced,
-        limit=limit, settings=settings, accounts=accounts,
+        limit=limit, settings=settings, accounts=accounts, purpose=purpose,
     )  # fmt: skip
     try:
         session.send(run)
@@ -177,6 +179,7 @@ class CrmSession:
     limit: Limit = USUAL.limit
     settings: EngineSettings = USUAL
     accounts: OpenAccounts[CrmAccount] | None = None
+    purpose: Purpose = "reconcile"
     account: CrmAccount | None = None
     gate: BudgetGate | None = None
     """Counts also the calls of an account that turned out to be another one."""
@@ -332,6 +335,8 @@ class CrmSession:
             self.connection.platform,
             self.engines.tenancy.master.digest("budget", account),
             {**crm.manifest.budgets, **agreed_budgets(self.connection.settings)},
+            purpose=self.purpose,
+            tenant=self.tenant,
         )
         access = CrmAccess(self.connection.base_url, secrets, self.connection.settings)
         adapter = crm.open(access, gate)

@@ -114,7 +114,7 @@ class LivePass:
             secrets = vault.open_secrets(scope, store.connection_id)
         kept = self.stores.find(tenant, store, secrets)
         if kept is None:
-            kept = open_store(engines.tenancy, engines.ops, tenant, store)
+            kept = open_store(engines.tenancy, engines.ops, tenant, store, "live")
             self.stores.keep(tenant, store, secrets, kept)
         return kept
 
@@ -149,6 +149,7 @@ class LivePass:
             limit=settings.limit,
             settings=settings,
             accounts=self.crms,
+            purpose="live",
         )
 
 

@@ -41,6 +41,7 @@ from crm_integration.tenancy.connections import (
     connections_of,
     crm_connection,
 )
+from crm_integration.transport.quota import Purpose
 
 _JUDGING = Lock()
 """great_expectations keeps one context a process: tenants in several threads take turns."""
@@ -95,13 +96,14 @@ def run_path(
     swept: bool = True,
     narrowed: Narrowed | None = None,
     by_cursor: bool = False,
+    purpose: Purpose = "reconcile",
 ) -> PathReport:
     """Run the selected parts for one tenant over windows.
 
     `swept` False leaves out the types that a store can only list whole: an earlier slice of the
     same run has listed them. `narrowed` (a replay) writes nothing but the windows' own objects.
     `by_cursor` lists what lies behind each type's cursor instead of windows, and derives and
-    judges only what that brought.
+    judges only what that brought. `purpose` says how much of the accounts' budgets it may use.
     Raises nothing: what goes wrong, foreseen or not, is a problem of this tenant's report.
     """
     report = PathReport(tenant)
@@ -112,7 +114,7 @@ def run_path(
         spans = tuple(windows)
         way = _Way(
             house, report, config, settings, spans, selection, run_id, told, swept, narrowed,
-            by_cursor,
+            by_cursor, purpose,
         )  # fmt: skip
         way.go()
     except CrmIntegrationError as error:
@@ -141,6 +143,7 @@ class _Way:
     swept: bool
     narrowed: Narrowed | None
     by_cursor: bool = False
+    purpose: Purpose = "reconcile"
 
     @property
     def tenant(self) -> str:
@@ -183,7 +186,7 @@ class _Way:
         # Before the store is asked: what it delivered is read also while it is down.
         delivered = drain(engines.tenancy, engines.ops, self.tenant, connection, run_id=self.run_id)
         try:
-            store = open_store(engines.tenancy, engines.ops, self.tenant, connection)
+            store = open_store(engines.tenancy, engines.ops, self.tenant, connection, self.purpose)
         except CrmIntegrationError as error:
             for object_type in wanted:
                 self._note("extract", object_type, str(error))
@@ -336,6 +339,7 @@ class _Way:
             on_batch=self._told("sync"),
             among=among,
             forced=forced,
+            purpose=self.purpose,
         )
         if ran.problem is not None:
             for object_type in self.selection.crm:

@@ -18,6 +18,7 @@ from crm_integration.storage.tables.intake import finished_slices
 from crm_integration.stores._contract import Window
 from crm_integration.sync.path import House, Progress, run_path
 from crm_integration.sync.report import PathReport, Selection
+from crm_integration.transport.quota import Purpose
 
 KEPT_FOR = timedelta(days=30)
 """So long a run may still be retried from its last finished slice; after that, from its start."""
@@ -58,6 +59,7 @@ def run_slices(
     run_id: str,
     root_run_id: str,
     progress: Progress | None = None,
+    purpose: Purpose = "reconcile",
 ) -> Iterator[tuple[Slice, PathReport]]:
     """Run a tenant's windows slice by slice, oldest first; yields each as it is finished.
 
@@ -73,8 +75,9 @@ def run_slices(
             first = False
             continue
         report = run_path(
-            house, tenant, part.windows, selection, run_id=run_id, progress=progress, swept=first
-        )
+            house, tenant, part.windows, selection, run_id=run_id, progress=progress, swept=first,
+            purpose=purpose,
+        )  # fmt: skip
         first = first and bool(report.problems)
         yield part, report
         if len(slices) > 1 and not report.problems and all(one.passed for one in report.verdicts):

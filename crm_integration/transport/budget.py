@@ -2,8 +2,8 @@
 
 Prevents the 429 storm: processes share no memory, so what was called when is a row. A vendor
 counts calls in a rolling window; a bucket of tokens would let twice as many through in its first
-window. A call that finds the window full books the next free moment and waits for it; who would
-have to wait too long books nothing and is told to come back later.
+window. A call that finds the window full waits, and books its moment shortly before it comes, so
+that a more urgent one or a neighbour who had less is let in first (docs/adr/0018).
 """
 
 from __future__ import annotations
@@ -12,46 +12,57 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+from zlib import crc32
 
-from pydantic import BaseModel, ConfigDict
+import orjson
 from sqlalchemy import Engine, text
 
 from crm_integration.errors import Transient
+from crm_integration.transport.quota import RANKS, CallBudget, Purpose
 from crm_integration.transport.retry import BUDGET, CLAIM_NEARLY_OVER
 
 LONGEST_WAIT = 20.0
 """Seconds a call may wait for its turn; a claim lives six times as long."""
 
-MARGIN = 1.02
-"""The vendor counts when calls arrive, we when they leave: our window is that much longer."""
+LONGEST_TOLD = 3600.0
+"""Seconds after which who found a day's quota used up asks again: it may have grown meanwhile."""
 
-# `starts` holds when (epoch seconds, the database's clock) the last calls left or will leave,
-# the newest last; the one `calls` places before a new one must lie a window back.
-_BOOK = text("""
-insert into budgets as b (side, platform, account, endpoint_class, starts, calls)
-values (:side, :platform, :account, :endpoint_class,
-        array[extract(epoch from clock_timestamp())::float8], 1)
-on conflict (side, platform, account, endpoint_class) do update set
-    starts = (b.starts || greatest(
-        extract(epoch from clock_timestamp())::float8,
-        b.starts[cardinality(b.starts)],
-        b.starts[cardinality(b.starts) + 1 - :calls] + :seconds
-    ))[greatest(1, cardinality(b.starts) + 2 - :calls):],
-    calls = b.calls + 1
-where coalesce(b.starts[cardinality(b.starts) + 1 - :calls] + :seconds, 0)
-    <= extract(epoch from clock_timestamp()) + :longest
-returning b.starts[cardinality(b.starts)] - extract(epoch from clock_timestamp())::float8
-""")
+MARGIN, MOST_MARGIN = 0.02, 0.1
+"""The vendor counts when calls arrive, we when they leave: our window is longer by this share of
+it, at most by so many seconds. How long a call is under way varies by the same, however long the
+window is; when it really left is told with the next call."""
 
+REACH = 0.25
+"""Seconds ahead that a turn is booked: who wakes a little late must not miss it."""
 
-class CallBudget(BaseModel):
-    """Calls a window, as the vendor meters an account."""
+LONGEST_NAP = 1.0
+"""Seconds until a waiting call looks again: a pause may have ended, a neighbour gone."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+LATE = 0.005
+"""Seconds by which a call must have left late to be worth telling."""
 
-    calls: int
-    seconds: float
+RECOVERY = 0.05
+"""Share of the full rate that comes back in each window without a refusal: from half to whole in
+ten windows."""
+
+LEAST_RATE = 0.1
+
+SETTLE = 5.0
+"""Seconds behind a pause in which a second refusal is part of the same overrun."""
+
+PAUSE = 1.0
+"""Seconds all processes pause after a refusal that does not say how long."""
+
+_BOOK = text(
+    "select booked, turn, moment from book_call(:side, :platform, :account, cast(:asks as jsonb),"
+    " :tenant, :rank, :reach, :patience)"
+)
+_REFUSE = text(
+    "select refuse_calls(:side, :platform, :account, :name, :pause, :seconds, :recovery,"
+    " :least, :settle, :slower)"
+)
 
 
 @dataclass
@@ -63,43 +74,142 @@ class BudgetGate:
     account: bytes = field(repr=False)
     budgets: Mapping[str, CallBudget]
     side: Literal["crm", "store"] = "crm"
+    purpose: Purpose = "reconcile"
+    tenant: str = ""
+    """Who shares the account with others; each has the same claim."""
     calls: int = 0
     sleep: Callable[[float], None] = time.sleep
     deadline: float = math.inf
     """No call leaves after this moment (`time.monotonic`): its claim would run out under way."""
+    _left: tuple[float, float] | None = field(default=None, init=False, repr=False)
+    """When the last call was to leave (the database's clock), and how much later it did."""
+    _told: dict[str, dict[str, float]] = field(
+        default_factory=lambda: dict[str, dict[str, float]](), init=False, repr=False
+    )
 
     def __call__(self, endpoint_class: str) -> None:
-        """Wait for a turn of this class and of all calls. Raises Transient when it takes long."""
-        for name in dict.fromkeys(("all", endpoint_class)):
-            if name in self.budgets:
-                self._book(name, self.budgets[name])
+        """Wait for a turn in all budgets of this class. Raises Transient when it takes long.
+
+        `all` and `day` hold for every call, `search` and `search_day` for the class `search`.
+        """
+        wanted = ("all", "day", endpoint_class, f"{endpoint_class}_day")
+        names = [name for name in dict.fromkeys(wanted) if name in self.budgets]
+        if names:
+            self._wait_for_turn(names)
         if time.monotonic() > self.deadline:
             raise Transient("not sent: the claim is nearly over", code=CLAIM_NEARLY_OVER)
         self.calls += 1
 
-    def _book(self, name: str, budget: CallBudget) -> None:
+    def told(self, name: str, *, limit: int | None = None, remaining: int | None = None) -> None:
+        """What an answer said of a budget; the next booking writes it, at no call of its own."""
+        budget = self.budgets.get(name)
+        if budget is None:
+            return
+        if budget.agreed and limit is not None and limit > budget.calls:
+            # The rest of the account is for others, and so is that much of what is left.
+            remaining = None if remaining is None else max(0, remaining - (limit - budget.calls))
+            limit = budget.calls
+        said = {"limit": limit, "remaining": remaining}
+        word: dict[str, float] = {key: one for key, one in said.items() if one is not None}
+        if word and self._left is not None:
+            self._told[name] = {**word, "heard": sum(self._left)}
+
+    def refused(self, name: str, retry_after: float | None) -> None:
+        """A 429: all processes pause as long as it asks, and go on at half the rate."""
+        name = name if name in self.budgets else "all"
+        budget = self.budgets.get(name)
+        if budget is None:
+            return
+        refusal = {
+            "side": self.side,
+            "platform": self.platform,
+            "account": self.account,
+            "name": name,
+            "pause": PAUSE if retry_after is None else retry_after,
+            "seconds": budget.seconds,
+            "recovery": RECOVERY,
+            "least": LEAST_RATE,
+            "settle": SETTLE,
+            "slower": not budget.counted,
+        }
+        with self._connect() as connection:
+            connection.execute(_REFUSE, refusal)
+
+    def _wait_for_turn(self, names: list[str]) -> None:
+        waited = 0.0
+        while True:
+            asked = time.monotonic()
+            booked, turn, moment = self._book(names, LONGEST_WAIT - waited)
+            wait = turn - moment
+            if booked:
+                break
+            if wait > LONGEST_WAIT - waited:
+                raise Transient(
+                    f"the call budget of this {self.platform} account is used up",
+                    retry_after=min(wait, LONGEST_TOLD),
+                    code=BUDGET,
+                )
+            nap = min(max(wait - REACH / 2, REACH / 2), LONGEST_NAP)
+            self.sleep(nap)
+            waited += nap
+        if wait > 0:
+            self.sleep(wait)
+        # The database read its clock after we had asked: it left at this moment at the latest.
+        self._left = (turn, max(0.0, moment + time.monotonic() - asked - turn))
+
+    def _book(self, names: list[str], patience: float) -> tuple[bool, float, float]:
         booking = {
             "side": self.side,
             "platform": self.platform,
             "account": self.account,
-            "endpoint_class": name,
-            "calls": int(budget.calls),
-            "seconds": budget.seconds * MARGIN,
-            "longest": LONGEST_WAIT,
+            "asks": orjson.dumps([self._ask(name) for name in names]).decode(),
+            # As the database's integers are: signed.
+            "tenant": crc32(self.tenant.encode()) - 2**31,
+            "rank": RANKS[self.purpose],
+            "reach": REACH,
+            "patience": patience,
         }
-        with self.engine.begin() as connection:
-            wait = connection.scalar(_BOOK, booking)
-        if wait is None:
-            raise Transient(
-                f"the call budget of this {self.platform} account is used up",
-                retry_after=LONGEST_WAIT,
-                code=BUDGET,
-            )
-        if wait > 0:
-            self.sleep(float(wait))
+        with self._connect() as connection:
+            booked, turn, moment = connection.execute(_BOOK, booking).one()
+        self._told.clear()
+        self._left = None
+        return bool(booked), float(turn), float(moment)
+
+    def _ask(self, name: str) -> dict[str, Any]:
+        budget = self.budgets[name]
+        ask: dict[str, Any] = {
+            "name": name,
+            "calls": budget.calls,
+            "seconds": budget.seconds,
+            "window": budget.seconds,
+            "share": budget.share(self.purpose),
+            "recovery": RECOVERY,
+            "counted": budget.counted,
+            **self._told.get(name, {}),
+        }
+        period = budget.period(datetime.now(UTC))
+        if period is not None:
+            ask["since"], ask["until"] = (one.timestamp() for one in period)
+        if not budget.counted:
+            ask["window"] += min(budget.seconds * MARGIN, MOST_MARGIN)
+            if self._left is not None and self._left[1] > LATE:
+                ask["was"], ask["late"] = self._left
+        return ask
+
+    def _connect(self) -> Any:
+        # Each booking is one statement: a transaction around it would be two more round trips.
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+
+
+def refused(gate: object, name: str, error: Transient) -> None:
+    """Tell a gate of a vendor's refusal; one that meters nobody does not listen."""
+    if isinstance(gate, BudgetGate):
+        gate.refused(name, error.retry_after)
 
 
 def agreed_budgets(settings: Mapping[str, object]) -> dict[str, CallBudget]:
     """Budgets of the account's own plan, where a connection's settings name them."""
     agreed = cast(dict[str, dict[str, float]], settings.get("budgets", {}))
-    return {name: CallBudget.model_validate(plan) for name, plan in agreed.items()}
+    return {
+        name: CallBudget.model_validate({**plan, "agreed": True}) for name, plan in agreed.items()
+    }

@@ -1,1 +1,1 @@
-"""Benches: what a merchant waits for, measured on one machine with everything on it."""
+"""Measurements that anyone can run (`crm-integration bench`), with everything on one machine."""

@@ -14,8 +14,10 @@ import stamina
 
 from crm_integration.crms._contract import CrmAccess, Gate
 from crm_integration.crms.hubspot.answers import UNKNOWN, Answer, error_for
+from crm_integration.crms.hubspot.limits import METERED_BY, heard
 from crm_integration.errors import NeedsReconnect, Transient
 from crm_integration.transport import http
+from crm_integration.transport.budget import refused
 from crm_integration.transport.http import http_client, retry_after, send
 
 _READS: Final = stamina.RetryingCaller(attempts=3, timeout=45.0, wait_max=5.0)
@@ -88,8 +90,12 @@ class Client:
         request = self._http.build_request(method, path, json=body)
         response = send(self._http, request, within=http.LONGEST_CALL)
         answer = Answer(response.status_code, _body(response), retry_after(response))
+        heard(self._gate, response)
         if not response.is_success:
-            raise error_for(answer)
+            error = error_for(answer)
+            if isinstance(error, Transient) and error.status == 429:
+                refused(self._gate, METERED_BY.get(error.code, "all"), error)
+            raise error
         return answer
 
 

@@ -21,6 +21,7 @@ from crm_integration.crms.tryton.answers import (
     no_access,
 )
 from crm_integration.errors import NeedsReconnect, Permanent, Transient
+from crm_integration.transport.budget import refused
 from crm_integration.transport.http import http_client, retry_after, send
 from crm_integration.transport.retry import BUDGET, CLAIM_NEARLY_OVER, repeated
 
@@ -144,7 +145,10 @@ class Client:
         response = send(self._http, request)
         answer = _answer(response, model)
         if not response.is_success:
-            raise error_for(answer)
+            error = error_for(answer)
+            if isinstance(error, Transient) and error.status == 429:
+                refused(self._gate, "all", error)
+            raise error
         return answer
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
     literal_column,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from crm_integration.storage.tables.metadata import metadata, tenant_table
 
@@ -177,6 +177,19 @@ budgets = Table(
     Column("endpoint_class", Text, primary_key=True),
     Column("starts", ARRAY(Double), nullable=False),
     Column("calls", BigInteger, nullable=False, server_default=text("0")),
+    # Whose each call of the log was, and who had to wait for a turn of late.
+    Column("tenants", ARRAY(Integer), nullable=False, server_default=text("'{}'")),
+    Column("claims", JSONB, nullable=False, server_default=text("'{}'")),
+    # The vendor's word: its limit, what others use of it, its refusals.
+    Column("told_limit", Integer),
+    Column("others", Integer, nullable=False, server_default=text("0")),
+    Column("others_until", Double, nullable=False, server_default=text("0")),
+    Column("blocked_until", Double, nullable=False, server_default=text("0")),
+    Column("rate", Double, nullable=False, server_default=text("1")),
+    Column("slowed_at", Double, nullable=False, server_default=text("0")),
+    # Of a quota that is counted from a moment on, a day's.
+    Column("used", Integer, nullable=False, server_default=text("0")),
+    Column("used_since", Double, nullable=False, server_default=text("0")),
     info={"shared": True},
 )
 

@@ -23,6 +23,8 @@ from crm_integration.transport.http import retry_after
 THROTTLED_PAUSE = 5.0
 """Seconds after "too many requests": API2Cart names no time, its queue holds one for seconds."""
 GONE = "112"
+ACCOUNT_LIMIT = "10"
+"""Of all who share the key; 7 and 110 are one store's."""
 REFUSED_PARAMETER = frozenset({"109", "114", "115"})
 _CREDENTIALS = re.compile(r"credential|unauthori|access|denied|token|forbidden", re.IGNORECASE)
 _PARAMETER = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b|\b(?:count|ids|start|params)\b")

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from datetime import tzinfo
 from typing import cast
 
+from crm_integration.errors import Transient
 from crm_integration.stores._client import StoreClient, secret
 from crm_integration.stores._contract import StoreAccess
-from crm_integration.stores.api2cart.answers import Answer, usable
+from crm_integration.stores.api2cart.answers import ACCOUNT_LIMIT, Answer, usable
 from crm_integration.stores.api2cart.dates import zone_of
 from crm_integration.stores.api2cart.methods import STORE_FIELDS
 from crm_integration.stores.api2cart.shop import timezone_of
+from crm_integration.transport.budget import refused
 from crm_integration.transport.http import send
 from crm_integration.transport.retry import repeated
 
@@ -66,4 +68,9 @@ class Client(StoreClient):
         path = f"{VERSION}/{method}.json"
         request = self._http.build_request(verb, path, params=dict(params))
         self._gate("all")
-        return usable(send(self._http, request))
+        try:
+            return usable(send(self._http, request))
+        except Transient as error:
+            if error.status == 429 or error.code == ACCOUNT_LIMIT:
+                refused(self._gate, "all", error)
+            raise

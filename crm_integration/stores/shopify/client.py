@@ -20,6 +20,7 @@ from crm_integration.stores._cutting import NotSplittable, whole
 from crm_integration.stores.shopify.answers import THROTTLED, read
 from crm_integration.stores.shopify.documents import API_VERSION, Document
 from crm_integration.stores.shopify.throttle import Throttle
+from crm_integration.transport.budget import refused
 from crm_integration.transport.http import http_client, retry_after, send
 from crm_integration.transport.retry import repeated
 
@@ -78,6 +79,8 @@ class Client(StoreClient):
         except Transient as error:
             if error.code == THROTTLED:
                 error.retry_after = self.throttle.after_refusal(document.name, document.cost)
+            elif error.status == 429:
+                refused(self._gate, ENDPOINT_CLASS, error)
             raise
         return Answer(response.content, cast(JsonObject, answer["data"]))
 

@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from crm_integration.errors import Transient
 from crm_integration.stores._client import StoreClient, secret
 from crm_integration.stores._contract import StoreAccess
 from crm_integration.stores.woocommerce.answers import refuse
 from crm_integration.stores.woocommerce.oauth1 import OAuth1
+from crm_integration.transport.budget import refused
 from crm_integration.transport.http import send
 from crm_integration.transport.retry import repeated
 
@@ -49,7 +51,7 @@ class Client(StoreClient):
         Raises NeedsReconnect, MissingScope, Transient, Permanent (`answers.refuse`).
         """
         request = self._http.build_request(method, API + path, params=params, json=body)
-        refuse(send(self._http, request), created=True)
+        self._refuse(self._send(request), created=True)
 
     def index(self) -> httpx.Response:
         """The public self-description of the site; needs no permission."""
@@ -59,6 +61,19 @@ class Client(StoreClient):
         return repeated(lambda: self._once(path, params))
 
     def _once(self, path: str, params: Mapping[str, str]) -> httpx.Response:
-        response = send(self._http, self._http.build_request("GET", path, params=params))
-        refuse(response)
+        response = self._send(self._http.build_request("GET", path, params=params))
+        self._refuse(response)
         return response
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        """WooCommerce meters nobody; a host may, and the connection's settings then say how."""
+        self._gate("all")
+        return send(self._http, request)
+
+    def _refuse(self, response: httpx.Response, *, created: bool = False) -> None:
+        try:
+            refuse(response, created=created)
+        except Transient as error:
+            if error.status == 429:
+                refused(self._gate, "all", error)
+            raise

@@ -23,6 +23,7 @@ from crm_integration.storage.tables.canonical import customers
 from crm_integration.storage.tables.quality import quarantine
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.storage.tables.tenancy import mapping_versions
+from crm_integration.sync.inherited import hand_on_records
 from crm_integration.sync.ledger import Desired, move
 from crm_integration.sync.steps import Step, reached
 from crm_integration.sync.to_project import MAPPING_RULE, refused_rows, rows_of, to_project
@@ -75,6 +76,7 @@ def project(
             continue
     with tenancy.scope(tenant) as scope:
         _skip_merged(scope, connection_id)
+        hand_on_records(scope, connection_id)
     return done
 
 

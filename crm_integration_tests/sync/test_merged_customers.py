@@ -137,3 +137,23 @@ def test_a_split_brings_the_other_back(merged: Tenant, settings: object) -> None
 def merged_id(tenant: Tenant) -> int:
     """The merge that can be taken back."""
     return tenant.value("select merge_id from identity_merges order by merge_id limit 1")
+
+
+def test_an_account_that_was_only_named_takes_over_the_guests_record(tenant: Tenant) -> None:
+    """An order named the account before anybody had read it, and a guest of that address stood in
+    the CRM: the CRM refused the account's contact, which waited for ever."""
+    tenant.keep(order(8, at(0), email="ada@example.com", first_name="Ada"))
+    tenant.derive()
+    tenant.sync()
+    (record,) = tenant.portal.records("contact")
+    tenant.keep(order(9, at(1), email="", customer_id=1))
+    tenant.derive()
+    tenant.keep(account(1, at(2), "ada@example.com", first_name="Ada", last_name="Guest"))
+    tenant.derive()
+    assert tenant.value("select count(*) from customers where merged_into is not null") == 1
+    _run(tenant)
+    assert list(tenant.portal.records("contact")) == [record]
+    assert tenant.portal.one("contact")["ci_customer_kind"] == "registered"
+    assert {state for state, _ in tenant.state("contact")} == {"synced", "skipped"}
+    assert {one for some in _orders(tenant).values() for one in some} == {record}
+    assert _run(tenant).calls == 0

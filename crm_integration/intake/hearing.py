@@ -6,6 +6,7 @@ for. Nobody relies on it: what is not heard, or heard by nobody, is found by the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crm_integration.intake.drop_table import CHANNEL
 from crm_integration.storage.engine import own_connection
+
+_AWAY = 0.2
+"""Seconds between two tries to reach a database that is away."""
 
 
 @dataclass
@@ -33,6 +37,7 @@ class Ear:
         """Tenants that were told of within so many seconds, or sooner if there are some."""
         connection = self._opened()
         if connection is None:
+            time.sleep(min(seconds, _AWAY))
             return []
         try:
             heard = [one.payload for one in connection.notifies(timeout=seconds, stop_after=1)]

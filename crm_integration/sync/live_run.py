@@ -75,7 +75,9 @@ class LiveRun:
                     running |= {pool.submit(self._take, one) for one in self._free(tenants)}
                     running = {one for one in running if not one.done()}
             finally:
-                # The lanes first: who comes next need not wait for what is on its way here.
+                # No pass is followed by another one. And the lanes first: who comes next need not
+                # wait for what is on its way here.
+                self.stopped.set()
                 self.lanes.give_back()
                 wait(running, timeout=DRAIN_WITHIN)
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -90,9 +92,11 @@ class LiveRun:
         if not self.lanes.still_held():
             _log.warning("the lanes are lost: another run drains them")
             return False
-        if lived > OVERTIME * self.lanes.life:
+        try:
+            return lived < OVERTIME * self.lanes.life and not self.lanes.succeeded()
+        except SQLAlchemyError as error:
+            _log.warning("the lanes cannot be looked at: %s", type(error).__name__)
             return False
-        return not self.lanes.succeeded()
 
     def _waiting(self) -> Sequence[str]:
         """Tenants that nobody told us of: the queue is looked at as well."""

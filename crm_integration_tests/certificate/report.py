@@ -47,6 +47,9 @@ class Certificate:
             "calls_per_1000": _per_1000(ran),
             "calls_per_1000_without_faults": None if self.calm is None else _per_1000(self.calm),
             "clean_without_faults": self.calm is None or _is_clean(self.calm),
+            **({} if self.calm is None or _is_clean(self.calm) else {
+                "without_faults": {"verdict": self.calm.verdict, "left": self.calm.left},
+            }),
             "happened": ran.happened,
             "left": ran.left,
             "quiet": ran.quiet,

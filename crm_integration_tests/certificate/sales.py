@@ -73,7 +73,7 @@ class Sales:
 
     def work(self, count: int) -> list[Sent]:
         """Let sales people edit so many fields; what shops send because of opt-outs before."""
-        sent = self._speak_again()
+        sent = self.speak_again()
         for _ in range(count * 4):
             if count <= 0:
                 break
@@ -112,7 +112,7 @@ class Sales:
         merchant.portal.opted_out(found[0])
         self._waiting.append((merchant, found[1], found[0].id))
 
-    def _speak_again(self) -> list[Sent]:
+    def speak_again(self) -> list[Sent]:
         """The shop's own box is ticked again by those who opted out in the CRM before."""
         sent: list[Sent] = []
         for merchant, account, record_id in self._waiting:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from crm_integration.canonical.identity import lock_identities
 from crm_integration.canonical.sourced import Stamp
@@ -172,13 +172,13 @@ class _Reader:
             cursor = cursor_of(scope, self.connection_id, self.object_type, names)
         while cursor.behind is not None:
             cursor = self._next_bound(cursor, names)
-        started = datetime.now(UTC)
+        started, asked = datetime.now(UTC), self._now()
         found = self.adapter.changed_since(self.object_type, cursor.since - self.lag, names)
         unclear: datetime | None = None
         for records in _chunks(found):
             newest = max((one.updated_at for one in records if one.updated_at), default=None)
             with self.tenancy.scope(self.tenant) as scope:
-                held_up = self._take(scope, self._ours(scope, records))
+                held_up = self._take(scope, self._ours(scope, records), asked)
                 unclear = min(filter(None, (unclear, held_up)), default=None)
                 cursor = _further(cursor, newest, unclear)
                 keep_cursor(scope, cursor)
@@ -189,9 +189,10 @@ class _Reader:
         """Look at the next bound records; those that are written meanwhile change, and come."""
         with self.tenancy.scope(self.tenant) as scope:
             bound = bound_behind(scope, cursor, CHUNK)
+        asked = self._now()
         live = self.adapter.read(self.object_type, list(bound), names) if bound else {}
         with self.tenancy.scope(self.tenant) as scope:
-            self._take(scope, [(bound[asked], record) for asked, record in live.items()])
+            self._take(scope, [(bound[name], record) for name, record in live.items()], asked)
             cursor = replace(cursor, behind=max(bound.values()) if bound else None)
             keep_cursor(scope, cursor)
         return cursor
@@ -202,15 +203,23 @@ class _Reader:
         owners = owners_of(scope, self.connection_id, self.object_type, list(ids))
         return [(object_id, ids[name]) for name, object_id in owners.items()]
 
-    def _take(self, scope: TenantScope, pairs: Sequence[Pair]) -> datetime | None:
-        """Keep what is news; returns the last change of the earliest record that is being
-        written: nobody can tell yet whether what it shows is ours."""
+    def _now(self) -> datetime:
+        """The database's clock, which also says when something was written."""
+        with self.tenancy.scope(self.tenant) as scope:
+            return scope.connection.execute(select(func.clock_timestamp())).scalar_one()
+
+    def _take(
+        self, scope: TenantScope, pairs: Sequence[Pair], asked: datetime
+    ) -> datetime | None:
+        """Keep what is news of records that the CRM was asked for at `asked`; returns the last
+        change of the earliest record that is being written, or was since then: nobody can tell
+        whether what it shows is ours."""
         if not pairs:
             return None
         lock_identities(scope)
         ids = [object_id for object_id, _ in pairs]
         bound = bindings_of(scope, self.connection_id, self.object_type, ids)
-        busy = self._being_written(scope, ids)
+        busy = self._written_meanwhile(scope, ids, asked)
         clear = [(key, record) for key, record in pairs if key not in busy and key in bound]
         self._note(scope, clear, bound)
         times = [record.updated_at for key, record in pairs if key in busy and record.updated_at]
@@ -237,14 +246,16 @@ class _Reader:
         self.done.opted_out += out
         self.done.lifted += lifted
 
-    def _being_written(self, scope: TenantScope, ids: Sequence[UUID]) -> set[UUID]:
+    def _written_meanwhile(
+        self, scope: TenantScope, ids: Sequence[UUID], asked: datetime
+    ) -> set[UUID]:
         rows = scope.connection.execute(
             select(ledger.c.object_id).where(
                 ledger.c.tenant_id == scope.tenant,
                 ledger.c.connection_id == self.connection_id,
                 ledger.c.object_type == self.object_type,
                 ledger.c.object_id.in_(ids),
-                ledger.c.state.in_(_BEING_WRITTEN),
+                or_(ledger.c.state.in_(_BEING_WRITTEN), ledger.c.written_at >= asked),
             )
         )
         return set(rows.scalars())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from crm_integration.canonical.identity_actions import split
+from crm_integration.crms._contract import CrmRecord
+from crm_integration.crms.hubspot.adapter import Adapter
 from crm_integration.mapping.model import CompiledMapping, FieldRule
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration.sandbox.portal_merges import merge
@@ -270,3 +274,32 @@ def test_a_run_that_has_nothing_to_send_does_not_look(tenant: Tenant) -> None:
     tenant.derive()
     assert worth(), "something is to be sent"
     assert not worth(15), "and nobody looked within the time the tenant set"
+
+
+def test_what_we_wrote_while_the_crm_was_being_read_is_no_word_of_a_person(
+    ada: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listing showed our own opt-out of a moment before; meanwhile the shop's opt-in had been
+    written, and what it showed passed for what a person had typed: she never got a letter again."""
+    shop_life.says(ada.shop, _account(ada), "unsubscribed")
+    ada.run_once()
+    assert _contact(ada).properties["ci_email_consent"] == "unsubscribed"
+    known = Adapter.changed_since
+    written: list[bool] = []
+
+    def overtaken(*given: Any) -> Iterator[CrmRecord]:
+        shown = list(known(*given))
+        if not written:
+            written.append(True)
+            shop_life.says(ada.shop, _account(ada), "subscribed", "confirmed")
+            ada.run_once()
+        yield from shown
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Adapter, "changed_since", overtaken)
+        assert _read(ada).opted_out == 0
+    assert written
+    assert _consent(ada)[0] == "subscribed"
+    assert _read(ada).opted_out == 0, "looked at again, now that nobody writes it"
+    ada.sync()
+    assert _contact(ada).properties["ci_email_consent"] == "subscribed"

@@ -18,6 +18,7 @@ OBJECT_TYPE = "contact"
 
 # Whoever was merged into somebody who was merged is followed to the one who lives. Of several
 # records the one that was bound first is handed on; the others stay, and are archived by rule.
+# Nobody is writing to it any more: two senders would each take the other's values for a person's.
 _HEIRS = text("""
 with recursive went (customer_id, heir) as (
     select customer_id, merged_into from customers
@@ -33,6 +34,8 @@ join customers c on c.tenant_id = :tenant and c.customer_id = went.heir
     and c.merged_into is null
 join bindings b on b.tenant_id = :tenant and b.connection_id = :connection
     and b.object_type = 'contact' and b.object_id = went.customer_id
+join ledger l on l.tenant_id = :tenant and l.connection_id = :connection
+    and l.object_type = 'contact' and l.object_id = went.customer_id and l.state = 'skipped'
 where not exists (
     select from bindings own
     where own.tenant_id = :tenant and own.connection_id = :connection

@@ -89,7 +89,7 @@ def _claim(sender: Sender) -> Batch | None:
 
 def _send(sender: Sender, batch: Batch, sent: Sent) -> None:
     reached(Step.claimed)
-    look(sender, batch, list(sender.mapping.reads), sent)
+    look(sender, batch, _names(sender, batch), sent)
     reached(Step.looked)
     for one in batch.open():
         decide(sender, batch, one, sent)
@@ -103,6 +103,15 @@ def _send(sender: Sender, batch: Batch, sent: Sent) -> None:
     for key, reason in batch.left_out.items():
         if batch.results[key].state is State.synced:
             batch.results[key] = replace(batch.results[key], reason=reason)
+
+
+def _names(sender: Sender, batch: Batch) -> list[str]:
+    """The fields that are read: the mapping's, and those of sends that were never answered, which
+    another mapping version may have made."""
+    unanswered = (
+        name for one in batch.claimed.values() for sent in one.unclear for name in sent.fields
+    )
+    return list(dict.fromkeys((*sender.mapping.reads, *unanswered)))
 
 
 def _write(sender: Sender, batch: Batch, sent: Sent) -> None:

@@ -22,7 +22,8 @@ def recognised(
     """The binding with what was written by tries whose answers were lost.
 
     What the record holds of it is ours, so that a later change in the store is written too. A
-    record that carries our key without a binding was made by such a try.
+    record that carries our key without a binding was made by such a try. Fields that an earlier
+    mapping version wrote, and this one does not know, are ours as well: it may come back.
     """
     said = list(one.unclear)
     if binding is None:
@@ -31,14 +32,19 @@ def recognised(
     ours = {
         name: value
         for desired in said
-        for name, rule in mapping.fields.items()
-        if (value := desired.fields.get(name)) is not None
-        and alike(value, record.fields.get(name), rule.compared_as)
+        for name, value in desired.fields.items()
+        if value is not None
+        and alike(value, record.fields.get(name), _compared_as(mapping, name))
     }
     held = {name: record.fields.get(name) for name in ours}
     return replace(
         binding, given_back={**binding.given_back, **held}, sent={**binding.sent, **ours}
     )
+
+
+def _compared_as(mapping: CompiledMapping, name: str) -> str:
+    rule = mapping.fields.get(name)
+    return "text" if rule is None else rule.compared_as
 
 
 def rebound(before: Binding, write: Write, record: CrmRecord) -> Binding:

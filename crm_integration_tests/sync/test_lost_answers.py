@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from crm_integration.mapping.compile import compile_mapping
+from crm_integration.mapping.load import load_mapping
 from crm_integration.mapping.normalised import alike
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration.sync import crm_run
 from crm_integration.sync import dispatch as dispatching
 from crm_integration.sync.looking import Batch, Sender
-from crm_integration_tests.house import Tenant, account, at
+from crm_integration_tests import shop_life
+from crm_integration_tests.house import MAPPINGS, House, Tenant, account, at
 
 WRITES = r"/batch/(upsert|update)"
 
@@ -146,3 +149,29 @@ def test_a_tie_that_a_killed_send_took_away_is_made_again(
 )
 def test_letters_and_digits_are_all_that_is_alike(one: str, other: str, expected: bool) -> None:
     assert alike(one, other, "text") is expected
+
+
+def test_what_another_mapping_version_had_sent_is_still_ours(house: House) -> None:
+    """The answer to a create was lost, and an older version without consent fields found the
+    record: our own opt-out passed for a person's, and no opt-in of the shop ever counted again."""
+    tenant = house.tenant("shopify")
+    person = tenant.shop.account("ada@example.com")
+    shop_life.says(tenant.shop, person, "unsubscribed")
+    tenant.extract()
+    tenant.derive()
+    latest = tenant.house.mappings["contact"]
+    older = compile_mapping(load_mapping(MAPPINGS, "hubspot", "contact", 1))
+    tenant.portal.follow(FaultRule("commit_then_drop", path=WRITES))
+    tenant.sync("contact")
+    tenant.portal.follow()
+    assert tenant.portal.one("contact")["ci_email_consent"] == "unsubscribed"
+    try:
+        tenant.house.mappings["contact"] = older
+        tenant.hurry()
+        tenant.sync("contact")
+    finally:
+        tenant.house.mappings["contact"] = latest
+    assert [state for state, _ in tenant.state("contact")] == ["synced"]
+    shop_life.says(tenant.shop, person, "subscribed", "confirmed")
+    tenant.run_once()
+    assert tenant.portal.one("contact")["ci_email_consent"] == "subscribed"

@@ -178,7 +178,9 @@ def claim(
             chosen.c.before,
         )
     ).all()
-    return [_claimed(scope, connection_id, object_type, claim_id, row) for row in rows]
+    claimed = [_claimed(scope, connection_id, object_type, claim_id, row) for row in rows]
+    # What happened first is written first; the statement returns them in no order.
+    return sorted(claimed, key=lambda one: (one.source_time, str(one.object_id)))
 
 
 def _taken(claim_id: UUID) -> dict[str, Any]:

@@ -5,8 +5,9 @@ same minute, and a slow shop that keeps its neighbours waiting: a few runs an ho
 share of the tenants, several at once, and each says honestly which of them failed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
 
 from dagster import (
     Config,
@@ -33,6 +34,8 @@ from crm_integration.sync.path import House
 from crm_integration.sync.reconciling import reconcile_tenant, slot_of
 from crm_integration.sync.report import PathReport, Problem, Selection, unforeseen
 from crm_integration.tenancy.tenants import all_tenants
+
+T = TypeVar("T")
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -82,10 +85,17 @@ def poll_stores(context: OpExecutionContext, config: Share, house: HouseResource
 
 def poll(house: House, tenants: Iterable[str], run_id: str) -> Iterator[PathReport]:
     """Reports as tenants are done, several at once."""
-    with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="poll") as pool:
-        running = [
-            pool.submit(reconcile_tenant, house, one, EVERYTHING, run_id=run_id) for one in tenants
-        ]
+
+    def polled(tenant: str) -> PathReport:
+        return reconcile_tenant(house, tenant, EVERYTHING, run_id=run_id)
+
+    return several_at_once(polled, tenants)
+
+
+def several_at_once(work: Callable[[str], T], tenants: Iterable[str]) -> Iterator[T]:
+    """What comes of each tenant, as it is done; terminated, what has not begun never does."""
+    with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="tenant") as pool:
+        running = [pool.submit(work, one) for one in tenants]
         try:
             for one in as_completed(running):
                 yield one.result()

@@ -66,14 +66,6 @@ ASK_AGAIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """Deliveries of one tenant that nobody has read so far."""
-
-    tenant: str
-    deliveries: int
-
-
-@dataclass(frozen=True)
 class Dropped:
     """One delivery, opened for reading."""
 
@@ -146,23 +138,6 @@ def _sealed(one: Arrived) -> dict[str, str | UUID | bytes]:
         "headers": one.keys.seal("webhook_drop", f"{row}/headers", headers),
         "body": one.keys.seal("webhook_drop", f"{row}/body", one.body),
     }
-
-
-def waiting(ops: Engine, *, limit: int, behind: str = "") -> list[Waiting]:
-    """Tenants with deliveries to read, at most `limit`, round by name from the one after `behind`.
-
-    By age, those whose deliveries nobody can read would stand in front of all others for ever.
-    """
-    queued = webhook_queue.c.tenant_id
-    with ops.connect() as connection:
-        rows = connection.execute(
-            select(queued, func.count())
-            .where(webhook_queue.c.ready_at <= func.now())
-            .group_by(queued)
-            .order_by(queued <= behind, queued)
-            .limit(limit)
-        ).all()
-    return [Waiting(tenant, number) for tenant, number in rows]
 
 
 Named = tuple[str, str]

@@ -1,7 +1,6 @@
 """Once an hour for each tenant: webhooks that are off, lost or silent are put right."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from dagster import (
     DefaultScheduleStatus,
@@ -16,7 +15,6 @@ from dagster import (
     schedule,
 )
 
-from crm_integration.defs.path import TENANTS_AT_ONCE
 from crm_integration.defs.reconcile import (
     EVERYTHING,
     MINUTES,
@@ -24,6 +22,7 @@ from crm_integration.defs.reconcile import (
     Share,
     report_polled,
     run_of_slot,
+    several_at_once,
 )
 from crm_integration.defs.resources import HouseResource
 from crm_integration.settings import get_settings
@@ -76,13 +75,7 @@ def _watched(
             return done, None
         return done, reconcile_tenant(house, tenant, EVERYTHING, run_id=run_id)
 
-    with ThreadPoolExecutor(TENANTS_AT_ONCE, thread_name_prefix="webhooks") as pool:
-        running = [pool.submit(watch, one) for one in tenants]
-        try:
-            for one in as_completed(running):
-                yield one.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    return several_at_once(watch, tenants)
 
 
 def _lines(watched: Watched) -> list[str]:

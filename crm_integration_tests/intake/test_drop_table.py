@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import text
 
-from crm_integration.intake.drop_table import ASK_AGAIN, drain, put, waiting
+from crm_integration.intake.drop_table import ASK_AGAIN, drain, put
 from crm_integration.storage.engine import engine_for
 from crm_integration.stores._contract import Window
 from crm_integration.sync.path import House as OpenHouse
@@ -122,8 +122,9 @@ def _run_quietly(house: House, tenant: Tenant) -> PathReport:
 
 def _asking(house: House, tenant: Tenant) -> int:
     """Its deliveries that start a run now."""
-    found = waiting(house.engines.ops, limit=1_000)
-    return sum(one.deliveries for one in found if one.tenant == tenant.name)
+    ready = "select count(*) from webhook_queue where tenant_id = :t and ready_at <= now()"
+    with house.engines.ops.connect() as connection:
+        return connection.execute(text(ready), {"t": tenant.name}).scalar_one()
 
 
 def _told_while_down(house: House) -> tuple[Tenant, int]:

@@ -17,13 +17,14 @@ from crm_integration.intake.drop_table import Drained, drain
 from crm_integration.intake.extract import OpenStore, open_store
 from crm_integration.intake.named import read_named
 from crm_integration.intake.raw_reading import underived
-from crm_integration.mapping.tenant_file import TenantConfig, compiled_mappings
+from crm_integration.mapping.tenant_file import compiled_mappings
 from crm_integration.quality.rules import rules_version
+from crm_integration.quality.watches import Watches
 from crm_integration.stores._registry import connector
 from crm_integration.sync.crm_run import CrmAccount, CrmRun, sync_crm
 from crm_integration.sync.derive import derive_window, deriver
 from crm_integration.sync.open_accounts import OpenAccounts
-from crm_integration.sync.path import House
+from crm_integration.sync.path import Connected, House
 from crm_integration.sync.tenant_settings import engine_settings
 from crm_integration.tenancy.connections import StoredConnection
 
@@ -35,7 +36,7 @@ NO_DAYS = (date(1, 1, 1), date(1, 1, 1))
 class Passed:
     """What one pass did: raw records kept, CRM records written, and what went wrong."""
 
-    config: TenantConfig = field(repr=False)
+    connected: Connected = field(repr=False)
     kept: int = 0
     writes: int = 0
     calls: int = 0
@@ -43,7 +44,7 @@ class Passed:
 
     @property
     def tenant(self) -> str:
-        return self.config.tenant
+        return self.connected.config.tenant
 
 
 @dataclass
@@ -54,6 +55,7 @@ class LivePass:
     run_id: str
     stores: OpenAccounts[OpenStore] = field(default_factory=OpenAccounts[OpenStore])
     crms: OpenAccounts[CrmAccount] = field(default_factory=OpenAccounts[CrmAccount])
+    watches: Watches = field(default_factory=Watches)
 
     def __call__(self, tenant: str) -> Passed:
         """All that waits of one tenant. A tenant is taken by one pass at a time.
@@ -69,7 +71,7 @@ class LivePass:
     def go(self, tenant: str) -> Passed:
         """The pass itself."""
         passed = self.take_in(tenant)
-        ran = self._write(passed.config)
+        ran = self._write(passed.connected)
         passed.writes = sum(one.writes for one in ran.sent.values())
         passed.calls = ran.calls
         passed.problems += [ran.problem] if ran.problem else []
@@ -77,9 +79,9 @@ class LivePass:
 
     def take_in(self, tenant: str) -> Passed:
         """Deliveries of all stores to canonical rows; nothing is written to the CRM."""
-        config = self.house.config(tenant)
-        passed = Passed(config)
-        for store in self.house.stores(tenant, config.stores):
+        connected = self.house.connected(tenant)
+        passed = Passed(connected)
+        for store in connected.stores:
             self._take_in(store, passed)
             self._derive(store, passed)
         return passed
@@ -119,7 +121,7 @@ class LivePass:
         return kept
 
     def _derive(self, store: StoredConnection, passed: Passed) -> None:
-        tenancy, config = self.house.engines.tenancy, passed.config
+        tenancy, config = self.house.engines.tenancy, passed.connected.config
         with tenancy.scope(passed.tenant) as scope:
             waiting = underived(scope, store.connection_id)
         if not waiting:
@@ -133,9 +135,14 @@ class LivePass:
             not_keys=settings.not_keys,
         )
         types = [one for one in connector(store.platform).manifest.object_types if one in waiting]
-        derive_window(tenancy, passed.tenant, derive, NO_DAYS, types)
+        try:
+            derive_window(tenancy, passed.tenant, derive, NO_DAYS, types, watches=self.watches)
+        except BaseException:
+            self.watches.forget(passed.tenant)
+            raise
 
-    def _write(self, config: TenantConfig) -> CrmRun:
+    def _write(self, connected: Connected) -> CrmRun:
+        config = connected.config
         settings = engine_settings(config.settings)
         mappings = compiled_mappings(self.house.mappings, config)
         objects = crm_connector(config.crm).manifest.objects
@@ -145,6 +152,7 @@ class LivePass:
             mappings,
             rules_version(config.rules),
             tuple(objects),
+            connection=connected.crm,
             run_id=self.run_id,
             limit=settings.limit,
             settings=settings,

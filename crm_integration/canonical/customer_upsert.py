@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, FromClause, Row, Select, bindparam, case, delete, func, or_, select
+from sqlalchemy import FromClause, Row, Select, bindparam, case, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from crm_integration.canonical.company_rows import CompanySaid, found_companies
@@ -122,29 +122,33 @@ _ADDRESS = ("tenant_id", "customer_id", "kind", "country", "sealed")
 
 
 def _write_addresses(scope: TenantScope, changed: Mapping[UUID, Content]) -> None:
-    gone = _asked(scope, changed)
-    scope.connection.execute(_clear(gone.source), {"tenant": scope.tenant, **gone.values})
+    asked = _asked(scope, changed)
     rows = [
         (scope.tenant, key, block["kind"], block["country"], _sealed_block(scope, key, block))
         for key, content in changed.items()
         for block in content.addresses
     ]
-    if rows:
-        fresh = hand(scope.connection, "fresh", addresses, _ADDRESS, rows)
-        scope.connection.execute(_add(fresh.source), fresh.values)
+    fresh = hand(scope.connection, "fresh", addresses, _ADDRESS, rows)
+    said = {"tenant": scope.tenant, **asked.values, **fresh.values}
+    scope.connection.execute(_replace(asked.source, fresh.source), said)
 
 
 @lru_cache(maxsize=16)
-def _clear(gone: FromClause) -> Delete:
-    return delete(addresses).where(
-        addresses.c.tenant_id == bindparam("tenant"),
-        addresses.c.customer_id.in_(select(gone.c.customer_id)),
+def _replace(asked: FromClause, fresh: FromClause) -> Insert:
+    """Addresses of the asked customers are the fresh ones, and no others, in one statement."""
+    stays = select(fresh.c.kind).where(
+        fresh.c.customer_id == addresses.c.customer_id, fresh.c.kind == addresses.c.kind
     )
-
-
-@lru_cache(maxsize=16)
-def _add(fresh: FromClause) -> Insert:
-    return insert(addresses).from_select(_ADDRESS, select(*fresh.c))
+    gone = delete(addresses).where(
+        addresses.c.tenant_id == bindparam("tenant"),
+        addresses.c.customer_id.in_(select(asked.c.customer_id)),
+        ~stays.exists(),
+    )
+    statement = insert(addresses).from_select(_ADDRESS, select(*fresh.c))
+    new = {name: statement.excluded[name] for name in ("country", "sealed")}
+    return statement.on_conflict_do_update(
+        index_elements=list(addresses.primary_key), set_=new
+    ).add_cte(gone.cte("gone"))
 
 
 def _sealed_block(scope: TenantScope, customer_id: UUID, block: Mapping[str, Any]) -> bytes:

@@ -200,8 +200,7 @@ def drain(
             reached(RAW_COMMITTED)
             # The raw records are committed by now; only then do the rows leave the queue. Those
             # of another connection of this tenant stay, and those that carry no object.
-            claim.execute(_DONE, {"read": list(read)})
-            note_touched(claim, tenant, brought.days)
+            _take_out(claim, tenant, read, brought)
         reached(QUEUE_ACKNOWLEDGED)
         if len(claimed) < most:
             break
@@ -225,9 +224,13 @@ def _postpone(ops: Engine, deliveries: Iterable[UUID], run_id: str) -> None:
 def acknowledge(ops: Engine, tenant: str, deliveries: Iterable[UUID], kept: Kept) -> None:
     """Take deliveries out of the queue: what they told about has been read and kept."""
     with ops.begin() as connection:
-        connection.execute(_DONE, {"read": list(deliveries)})
-        note_touched(connection, tenant, kept.days)
+        _take_out(connection, tenant, deliveries, kept)
     reached(QUEUE_ACKNOWLEDGED)
+
+
+def _take_out(connection: Connection, tenant: str, read: Iterable[UUID], kept: Kept) -> None:
+    connection.execute(_DONE, {"read": list(read)})
+    note_touched(connection, tenant, kept.days)
 
 
 _DONE = delete(webhook_queue).where(

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ColumnElement,
     Executable,
     FromClause,
     Integer,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Subquery,
     and_,
     bindparam,
+    false,
     func,
     lateral,
     not_,
@@ -57,6 +59,8 @@ class RawRecord:
     parent_shape: str = ""
     stored: int = 0
     """Bytes of the payload as it is stored, its parent's with it."""
+    was_gone: bool = False
+    """Its object has a tombstone, whether it is back or not."""
 
     @property
     def is_gone(self) -> bool:
@@ -175,7 +179,7 @@ def _newest_of(asked: FromClause, *, parents: bool, capped: bool, living: bool) 
     before = func.sum(size).over(order_by=own.c.source_id) - size
     found = (
         select(own.c.uid, *(own.c[name] for name in _READ), size.label("stored"))
-        .add_columns(before.label("before"))
+        .add_columns(before.label("before"), _was_gone(own.c.source_id).label("was_gone"))
         .select_from(joined)
         .subquery()
     )
@@ -183,6 +187,14 @@ def _newest_of(asked: FromClause, *, parents: bool, capped: bool, living: bool) 
     if capped:
         statement = statement.where(found.c.before < bindparam("most_bytes", type_=Integer))
     return statement
+
+
+def _was_gone(source_id: ColumnElement[str]) -> ColumnElement[bool]:
+    return (
+        select(raw_records.c.raw_id)
+        .where(*_OF_TYPE, raw_records.c.source_id == source_id, IS_GONE)
+        .exists()
+    )
 
 
 def last_words_of(
@@ -229,7 +241,7 @@ def _overtaken(asked: FromClause) -> Select[Any]:
     before = func.sum(size).over(order_by=raw_records.c.raw_id) - size
     found = (
         select(raw_records.c.uid, *(raw_records.c[name] for name in _READ), size.label("stored"))
-        .add_columns(before.label("before"))
+        .add_columns(before.label("before"), false().label("was_gone"))
         .join_from(asked, raw_records, raw_records.c.source_id == asked.c.source_id)
         .where(
             *_OF_TYPE,
@@ -257,6 +269,7 @@ def _opened(scope: TenantScope, row: Any, parent: tuple[bytes | None, str]) -> R
         parent=parent[0],
         parent_shape=parent[1],
         stored=row.stored,
+        was_gone=row.was_gone,
     )
 
 

@@ -69,16 +69,6 @@ def newest_times(
     return {(row[0], row[1]): row[2] for row in _rows(scope, connection_id, keys, _newest)}
 
 
-def ever_gone(
-    scope: TenantScope, connection_id: str, object_type: str, source_ids: Sequence[str]
-) -> set[str]:
-    """Those of these objects that have a tombstone, gone or back."""
-    if not source_ids:
-        return set()
-    keys = [(object_type, one) for one in source_ids]
-    return {row[1] for row in _rows(scope, connection_id, keys, _ever)}
-
-
 def _rows(
     scope: TenantScope,
     connection_id: str,
@@ -98,11 +88,6 @@ def _gone(asked: FromClause) -> Executable:
 @lru_cache(maxsize=16)
 def _newest(asked: FromClause) -> Executable:
     return _of(asked).add_columns(func.max(raw_records.c.source_time))
-
-
-@lru_cache(maxsize=16)
-def _ever(asked: FromClause) -> Executable:
-    return _of(asked).where(IS_GONE)
 
 
 def _of(asked: FromClause) -> Select[str, str]:

@@ -1,4 +1,4 @@
-"""How many deliveries a second the receiver takes, and whether a crash loses one it has said yes to.
+"""How many deliveries a second the receiver takes, and whether a crash loses one it said yes to.
 
 Prevents two good-looking figures: a rate of answers that came before the commit, and a count of
 lost deliveries by what the receiver believes. What lies in the drop table is opened and compared,
@@ -11,10 +11,9 @@ import base64
 import hmac
 import math
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import sha256
@@ -25,7 +24,7 @@ from sqlalchemy import select
 
 from crm_integration.intake.webhook_paths import add_secret, make_path
 from crm_integration.storage.embedded import EmbeddedServer
-from crm_integration.storage.engine import dispose_engines, engine_for
+from crm_integration.storage.engine import engine_for
 from crm_integration.storage.roles import ensure_databases
 from crm_integration.storage.schema import migrate
 from crm_integration.storage.sealing import MasterKey
@@ -34,7 +33,7 @@ from crm_integration.storage.urls import DatabaseUrls, embedded_urls
 from crm_integration.tenancy.connections import StoredConnection, save_connection
 from crm_integration.tenancy.scope import Tenancy
 from crm_integration.tenancy.tenants import create_tenant
-from crm_integration_tests.benchmarks.intake_crowd import body_of, delivery_id
+from crm_integration_tests.benchmarks.intake_crowd import body_of
 from crm_integration_tests.benchmarks.processes import Running, cpu_of_database, machine, running
 
 REQUESTS_PER_S, P99_MS = 2_000, 50
@@ -83,7 +82,8 @@ def measure(load: Load, server: EmbeddedServer, told: Told) -> dict[str, Any]:
     urls = embedded_urls(server, "intake_bench")
     migrate(urls.owner)
     tenancy = Tenancy(engine_for(urls.app), MasterKey(os.urandom(32)))
-    paths = [_shop(tenancy, f"t{number}") for number in range(load.tenants)]
+    names = [f"t{number}" for number in range(load.tenants)]
+    paths = [_shop(tenancy, one) for one in names]
     with _receiver(urls, tenancy.master) as receiver:
         crowd = _Crowds(int(receiver.line), paths, load.senders)
         told(f"{load.requests} deliveries from {load.senders} senders")
@@ -92,11 +92,11 @@ def measure(load: Load, server: EmbeddedServer, told: Told) -> dict[str, Any]:
         full = crowd.send(load.requests)
         spent = receiver.cpu_s - before[0], cpu_of_database(server) - before[1]
         told(f"{load.crashed} more; the database is killed among them")
-        with _killed(server, after=load.crashed / load.requests * full.took / 3):
-            crashed = crowd.send(load.crashed)
+        after = load.crashed / load.requests * full.took / 3
+        crashed = crowd.send(load.crashed, beside=lambda: _crash(server, after))
     told("what is in the drop table is compared with what was acknowledged")
     acknowledged = [*warm.acknowledged, *full.acknowledged, *crashed.acknowledged]
-    lost = len(set(acknowledged) - kept(tenancy, load.tenants))
+    lost = len(set(acknowledged) - kept(tenancy, names))
     return {
         "bench": "intake",
         "metrics": {
@@ -128,11 +128,9 @@ def held(document: dict[str, Any]) -> bool:
     )
 
 
-def kept(tenancy: Tenancy, tenants: int) -> set[int]:
+def kept(tenancy: Tenancy, tenants: Iterable[str]) -> set[int]:
     """Numbers of the deliveries whose very bytes are in the drop table."""
-    return {
-        number for one in range(tenants) for number in _kept_of(tenancy, f"t{one}")
-    }  # fmt: skip
+    return {number for one in tenants for number in _kept_of(tenancy, one)}
 
 
 def _kept_of(tenancy: Tenancy, tenant: str) -> Iterable[int]:
@@ -162,9 +160,7 @@ def _shop(tenancy: Tenancy, tenant: str) -> str:
     )
     hour = timedelta(hours=1)
     with tenancy.scope(tenant) as scope:
-        save_connection(
-            scope, store, {"consumer_key": "k", "consumer_secret": "s"}, actor="bench"
-        )  # fmt: skip
+        save_connection(scope, store, {"consumer_key": "k", "consumer_secret": "s"}, actor="bench")
         add_secret(scope, "main", SECRET, actor="bench", overlap=hour)
         return make_path(scope, tenancy.master, "main", actor="bench", overlap=hour)
 
@@ -185,35 +181,23 @@ class _Crowds:
     senders: int
     first: int = 0
 
-    def send(self, count: int) -> Sent:
-        """So many deliveries until all of them are acknowledged."""
+    def send(self, count: int, beside: Callable[[], None] | None = None) -> Sent:
+        """So many deliveries until all of them are acknowledged; `beside` is done meanwhile."""
         told = {
             "port": self.port, "paths": self.paths, "secret": SECRET, "first": self.first,
             "count": count, "senders": self.senders, "patience": PATIENCE,
         }  # fmt: skip
         self.first += count
         with running("intake_crowd", orjson.dumps(told)) as crowd:
-            assert crowd.process.stdin is not None
-            crowd.process.stdin.write(b"go\n")
-            crowd.process.stdin.flush()
-            assert crowd.process.stdout is not None
-            return Sent(**orjson.loads(crowd.process.stdout.readline()))
+            crowd.tell(b"go")
+            if beside is not None:
+                beside()
+            return Sent(**orjson.loads(crowd.told()))
 
 
-@contextmanager
-def _killed(server: EmbeddedServer, *, after: float) -> Iterator[None]:
-    """Beside what is done inside the server dies, as in a crash, and comes back a second later."""
-
-    def kill() -> None:
-        time.sleep(after)
-        server.stop(at_once=True)
-        time.sleep(1.0)
-        server.start()
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        yield
-    finally:
-        killer.join()
-        dispose_engines()
+def _crash(server: EmbeddedServer, after: float) -> None:
+    """The server ends without finishing anything, and comes back a second later."""
+    time.sleep(after)
+    server.stop(at_once=True)
+    time.sleep(1.0)
+    server.start()

@@ -25,7 +25,7 @@ AGAIN_SECONDS = 0.1
 
 def body_of(number: int) -> bytes:
     """An order of 2 KB, like no other."""
-    start = b'{"id":%d,"date_modified_gmt":"2026-01-01T12:00:00","status":"processing",' % (number + 1)
+    start = b'{"id":%d,"date_modified_gmt":"2026-01-01T12:00:00","status":"new",' % (number + 1)
     filled = b"".join(
         b'{"id":%d,"name":"Line %d","quantity":1,"total":"%d.00"},' % (one, one, number % 997)
         for one in range(1, 34)

@@ -29,10 +29,16 @@ class Running:
     process: subprocess.Popen[bytes]
     line: bytes
 
-    def rest(self) -> bytes:
-        """What it writes until its end."""
+    def tell(self, line: bytes) -> None:
+        """One more line on its stdin."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+
+    def told(self) -> bytes:
+        """The next line it writes."""
         assert self.process.stdout is not None
-        return self.process.stdout.read()
+        return self.process.stdout.readline()
 
     @property
     def cpu_s(self) -> float:

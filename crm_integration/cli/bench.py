@@ -74,6 +74,27 @@ def intake(
         raise typer.Exit(1)
 
 
+@bench.command()
+def reconcile(
+    tenants: Annotated[int, typer.Option(min=1, help="Shops to be looked at.")] = 1_000,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """How long the hourly look takes at shops in which nothing has happened.
+
+    Exits with 1 above 0.3 seconds a shop (a thousand in five minutes), or if a look failed.
+    """
+    find_checkout("bench")
+    from crm_integration_tests.benchmarks.reconcile import Load, held, measure
+    from crm_integration_tests.certificate.stand import database
+
+    load = Load(tenants, selling=min(tenants, Load.selling))
+    with database() as server, Console(stderr=True).status("starting") as status:
+        found = measure(load, server, status.update)
+    _show(found, as_json=as_json)
+    if not held(found):
+        raise typer.Exit(1)
+
+
 def _show(found: dict[str, Any], *, as_json: bool) -> None:
     """The document itself, or its figures as a table."""
     if as_json:

@@ -75,6 +75,30 @@ def intake(
 
 
 @bench.command()
+def isolation(
+    tenants: Annotated[int, typer.Option(min=1, help="Ordinary tenants.")] = 20,
+    per_second: Annotated[float, typer.Option(min=0.01, help="Events of each of them.")] = 0.25,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of each half of a round.")] = 60,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds: alone, then beside the two.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """What others notice of a tenant whose CRM is dead and of one that sends 20 times as much.
+
+    Exits with 1 where their 95th of a hundred events takes 10 % longer, or one never arrives.
+    """
+    find_checkout("bench")
+    from crm_integration_tests.benchmarks.isolation import Load, held, measure
+    from crm_integration_tests.certificate.stand import database
+
+    load = Load(tenants, per_second, seconds, rounds)
+    with database() as server, Console(stderr=True).status("starting") as status:
+        found = measure(load, server, status.update)
+    _show(found, as_json=as_json)
+    if not held(found):
+        raise typer.Exit(1)
+
+
+@bench.command()
 def reconcile(
     tenants: Annotated[int, typer.Option(min=1, help="Shops to be looked at.")] = 1_000,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,

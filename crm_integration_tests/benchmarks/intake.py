@@ -12,7 +12,7 @@ import hmac
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -166,7 +166,7 @@ def _shop(tenancy: Tenancy, tenant: str) -> str:
 
 
 @contextmanager
-def _receiver(urls: DatabaseUrls, master: MasterKey) -> Iterator[Running]:
+def _receiver(urls: DatabaseUrls, master: MasterKey) -> Generator[Running]:
     told = {"intake": urls.intake, "master": base64.b64encode(master.key).decode()}
     with running("intake_receiver", orjson.dumps(told)) as receiver:
         yield receiver

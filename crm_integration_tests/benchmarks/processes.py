@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ class Running:
 
 
 @contextmanager
-def running(module: str, first: bytes) -> Iterator[Running]:
+def running(module: str, first: bytes) -> Generator[Running]:
     """A module of the benches that was told `first` and has written its first line."""
     command = [sys.executable, "-m", f"crm_integration_tests.benchmarks.{module}"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CHECKOUT)

@@ -103,44 +103,31 @@ def put(
 
 
 _KEEP = """
-    with kept as (
-        insert into webhook_drop (tenant_id, drop_id, connection_id, headers, body)
-        select * from unnest(
-            %(tenant_id)b::text[], %(drop_id)b::uuid[], %(connection_id)b::text[],
-            %(headers)b::bytea[], %(body)b::bytea[])
-        on conflict do nothing
-    ), queued as (
-        insert into webhook_queue (lane, drop_id, tenant_id)
-        select * from unnest(%(lane)b::smallint[], %(drop_id)b::uuid[], %(tenant_id)b::text[])
-        on conflict do nothing
-    )
-    select count(pg_notify(%(channel)s, told)) from unnest(%(told)b::text[]) as told
+    insert into webhook_drop (tenant_id, drop_id, connection_id, headers, body)
+    select * from unnest(
+        %(tenant_id)b::text[], %(drop_id)b::uuid[], %(connection_id)b::text[],
+        %(headers)b::bytea[], %(body)b::bytea[])
+    on conflict do nothing
 """
 # In the driver's own words, since it says what SQLAlchemy cannot: `b` sends an array in binary,
-# and in text the bytes of a body take twice as many. One statement for all: a round trip for each
-# tenant to be told of cost more than keeping what had come.
+# and in text the bytes of a body take twice as many.
 
 
 def put_all(connection: Connection, arrived: Sequence[Arrived]) -> None:
     """Keep deliveries of any tenants in one transaction (role `crm_intake`).
 
-    One that is kept already stays as it is and is read once more, which changes nothing. Whoever
-    drains a lane hears of it at the commit; nobody relies on that.
+    One that is kept already stays as it is. The table itself queues what is new, and tells
+    whoever drains its lane (revision 0009).
     """
     # No conflict target and no RETURNING: this role may not read.
-    tenants = [one.keys.tenant for one in arrived]
-    lanes = {tenant: lane_of(tenant) for tenant in tenants}
     connection.exec_driver_sql(
         _KEEP,
         {
-            "tenant_id": tenants,
+            "tenant_id": [one.keys.tenant for one in arrived],
             "drop_id": [one.drop_id for one in arrived],
             "connection_id": [one.connection_id for one in arrived],
             "headers": [_sealed(one, "headers", _written(one.headers)) for one in arrived],
             "body": [_sealed(one, "body", one.body) for one in arrived],
-            "lane": [lanes[tenant] for tenant in tenants],
-            "channel": CHANNEL,
-            "told": [f"{lane} {tenant}" for tenant, lane in lanes.items()],
         },
     )
 

@@ -74,7 +74,8 @@ def measure(load: Load, server: EmbeddedServer, told: Told) -> dict[str, Any]:
         paths = _tenants(urls, base, opened["accounts"])
         receiver = stack.enter_context(running("live_worker", _work("receiver", urls)))
         run = stack.enter_context(running("live_worker", _work("run", urls)))
-        town = Town(load, f"http://127.0.0.1:{int(receiver.line)}", base, paths, engine_for(urls.ops))
+        receives = f"http://127.0.0.1:{int(receiver.line)}"
+        town = Town(load, receives, base, paths, engine_for(urls.ops))
         told("records are made")
         town.settle()
         alone, beside = Waits(), Waits()
@@ -148,7 +149,8 @@ class Town:
     def beside(self, waits: Waits, fate: str) -> None:
         """The same, beside the two others."""
         self._fate(fate)
-        self._measured(waits, [(self.ordinary, self._load.tenants), (self.flood, FLOOD), (self.dead, 1)])
+        others = [(self.flood, FLOOD), (self.dead, 1)]
+        self._measured(waits, [(self.ordinary, self._load.tenants), *others])
         self._fate("lives")
         self._calm()
 

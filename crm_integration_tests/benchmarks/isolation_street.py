@@ -1,4 +1,4 @@
-"""CRM accounts of which one can be dead for a while, in a process of their own; ends with its stdin.
+"""CRM accounts, each of which can be dead for a while, in a process that ends with its stdin.
 
 Prevents a dead CRM that is only slow for whoever asks it: its neighbours in this process answer
 as before, and note when they were told.

@@ -17,25 +17,43 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from crm_integration.sandbox.faults import FaultRule
 from crm_integration_tests.benchmarks.live_street import Noting
 from crm_integration_tests.served import Portal, Street
 
-FATES = {
-    "hangs": FaultRule("hang", seconds=120.0, count=0),
-    "refuses": FaultRule("status", status=503, count=0),
-}
-"""What becomes of every call to an account that is dead."""
+
+class Mortal:
+    """An account that lives, refuses every call, or hangs: then whoever asked is answered when it
+    lives again."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._fate = "lives"
+        self._revived = asyncio.Event()
+
+    def become(self, fate: str) -> None:
+        """`lives`, `refuses` or `hangs`."""
+        self._fate = fate
+        if fate == "hangs":
+            self._revived.clear()
+        else:
+            self._revived.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._fate == "lives":
+            await self._app(scope, receive, send)
+            return
+        await self._revived.wait()
+        await Response(status_code=503)(scope, receive, send)
 
 
-def _control(portals: list[Portal], seen: dict[int, float]) -> Starlette:
+def _control(accounts: list[Mortal], seen: dict[int, float]) -> Starlette:
     async def told(_: Request) -> Response:
         return Response(orjson.dumps(list(seen.items())), media_type="application/json")
 
     async def fate(request: Request) -> Response:
-        chosen = FATES.get(request.path_params["fate"])
-        portals[int(request.path_params["number"])].follow(*([chosen] if chosen else []))
+        accounts[int(request.path_params["number"])].become(request.path_params["fate"])
         return Response()
 
     return Starlette(
@@ -48,16 +66,16 @@ def main() -> None:
     count = int(sys.stdin.readline())
     street, seen = Street(), dict[int, float]()
     portals = [Portal(43_000_000 + number) for number in range(count)]
-    for number, portal in enumerate(portals):
-        street.open(f"crm{number}", Noting(portal.app, seen))
-    street.open("control", _control(portals, seen))
+    mortals = [Mortal(Noting(one.app, seen)) for one in portals]
+    for number, account in enumerate(mortals):
+        street.open(f"crm{number}", account)
+    street.open("control", _control(mortals, seen))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(street, log_level="critical", lifespan="off", ws="none"))
 
     def ends() -> None:
         sys.stdin.read()
-        # Whoever is kept waiting by a dead account is waiting for good.
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
 
     threading.Thread(target=ends, daemon=True).start()
     accounts = [[one.token, one.state.settings.portal_id] for one in portals]

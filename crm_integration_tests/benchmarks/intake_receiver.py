@@ -11,7 +11,7 @@ import orjson
 
 from crm_integration.intake.receiver_app import Limits, receiver_app
 from crm_integration.intake.receiver_opening import open_receiver
-from crm_integration.intake.receiver_server import door_for, server_for
+from crm_integration.intake.receiver_server import door_for, run, server_for
 from crm_integration.settings import Settings
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     threading.Thread(target=ends, daemon=True).start()
     listening = socket.create_server(("127.0.0.1", 0), backlog=1_024)
     print(listening.getsockname()[1], flush=True)
-    server.run(sockets=[listening])
+    run(server, [listening])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ and fails if its target was missed. It touches nothing of yours: its database is
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -49,3 +49,82 @@ def limiter(
         Console().print(table)
     if not held(found):
         raise typer.Exit(1)
+
+
+@bench.command()
+def intake(
+    requests: Annotated[int, typer.Option(min=100, help="Deliveries to be measured.")] = 40_000,
+    tenants: Annotated[int, typer.Option(min=1, help="Shops they come from.")] = 100,
+    senders: Annotated[int, typer.Option(min=1, help="Connections that send at once.")] = 40,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Deliveries a second that are acknowledged after their commit, and whether a crash loses one.
+
+    Exits with 1 below 2,000 a second, at 50 ms for the 99th of a hundred, or if one is lost.
+    """
+    find_checkout("bench")
+    from crm_integration_tests.benchmarks.intake import Load, held, measure
+    from crm_integration_tests.certificate.stand import database
+
+    load = Load(requests, tenants, senders, crashed=max(100, requests // 4))
+    with database() as server, Console(stderr=True).status("starting") as status:
+        found = measure(load, server, status.update)
+    _show(found, as_json=as_json)
+    if not held(found):
+        raise typer.Exit(1)
+
+
+@bench.command()
+def isolation(
+    tenants: Annotated[int, typer.Option(min=1, help="Ordinary tenants.")] = 20,
+    per_second: Annotated[float, typer.Option(min=0.01, help="Events of each of them.")] = 0.25,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of each half of a round.")] = 60,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds: alone, then beside the two.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """What others notice of a tenant whose CRM is dead and of one that sends 20 times as much.
+
+    Exits with 1 where their 95th of a hundred events takes 10 % longer, or one never arrives.
+    """
+    find_checkout("bench")
+    from crm_integration_tests.benchmarks.isolation import Load, held, measure
+    from crm_integration_tests.certificate.stand import database
+
+    load = Load(tenants, per_second, seconds, rounds)
+    with database() as server, Console(stderr=True).status("starting") as status:
+        found = measure(load, server, status.update)
+    _show(found, as_json=as_json)
+    if not held(found):
+        raise typer.Exit(1)
+
+
+@bench.command()
+def reconcile(
+    tenants: Annotated[int, typer.Option(min=1, help="Shops to be looked at.")] = 1_000,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """How long the hourly look takes at shops in which nothing has happened.
+
+    Exits with 1 above 0.3 seconds a shop (a thousand in five minutes), or if a look failed.
+    """
+    find_checkout("bench")
+    from crm_integration_tests.benchmarks.reconcile import Load, held, measure
+    from crm_integration_tests.certificate.stand import database
+
+    load = Load(tenants, selling=min(tenants, Load.selling))
+    with database() as server, Console(stderr=True).status("starting") as status:
+        found = measure(load, server, status.update)
+    _show(found, as_json=as_json)
+    if not held(found):
+        raise typer.Exit(1)
+
+
+def _show(found: dict[str, Any], *, as_json: bool) -> None:
+    """The document itself, or its figures as a table."""
+    if as_json:
+        print(json.dumps(found), flush=True)
+        return
+    table = Table("figure", "value", title=found["bench"])
+    for name, value in found["metrics"].items():
+        table.add_row(name, str(value))
+    Console().print(table)

@@ -28,7 +28,7 @@ def receiver(
     # Inside: no other command needs a web server.
     from crm_integration.intake.receiver_app import Limits, receiver_app
     from crm_integration.intake.receiver_opening import open_receiver
-    from crm_integration.intake.receiver_server import door_for, server_for
+    from crm_integration.intake.receiver_server import door_for, run, server_for
 
     settings = get_settings()
     door = door_for(host, settings.receiver_proxies)
@@ -37,7 +37,7 @@ def receiver(
     console = Console(stderr=True)
     console.print(f"Taking deliveries on {host}:{port}  (Ctrl-C stops)")
     with _waker(engine, settings):
-        server_for(app, host, port, door).run()
+        run(server_for(app, host, port, door))
 
 
 @contextmanager

@@ -73,7 +73,6 @@ def poll_stores(context: OpExecutionContext, config: Share, house: HouseResource
             problems[report.tenant] = found
         if found or report.days or _behind(report):
             busy.append(report)
-        give_back()
     context.add_output_metadata({
         "tenants": len(tenants),
         "quiet": len(tenants) - len(busy),
@@ -84,12 +83,19 @@ def poll_stores(context: OpExecutionContext, config: Share, house: HouseResource
 
 
 def poll(house: House, tenants: Iterable[str], run_id: str) -> Iterator[PathReport]:
-    """Reports as tenants are done, several at once."""
+    """Reports as tenants are done, several at once.
+
+    Memory is given back behind those that used some: to do it behind each of a thousand quiet
+    shops took three times as long as to look at them.
+    """
 
     def polled(tenant: str) -> PathReport:
         return reconcile_tenant(house, tenant, EVERYTHING, run_id=run_id)
 
-    return several_at_once(polled, tenants)
+    for report in several_at_once(polled, tenants):
+        yield report
+        if report.days or report.crm:
+            give_back()
 
 
 def several_at_once(work: Callable[[str], T], tenants: Iterable[str]) -> Iterator[T]:

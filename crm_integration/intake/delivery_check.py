@@ -60,10 +60,18 @@ def came_unsigned(
     return True
 
 
-def identity(addressee: Addressee, headers: Mapping[str, str], body: bytes, plain: bytes) -> UUID:
-    """The id under which it is kept, the same for a repeat."""
+def identity(
+    addressee: Addressee,
+    headers: Mapping[str, str],
+    body: bytes,
+    plain: bytes,
+    *,
+    unsigned: bool = False,
+) -> UUID:
+    """The id under which it is kept, the same for a repeat. `unsigned`: as `came_unsigned` says."""
     delivery = _delivery(addressee, headers, plain) if len(plain) <= LOOKED_INTO else None
-    return drop_id_of(addressee.keys, addressee.connection_id, delivery, headers, body)
+    place = (addressee.keys, addressee.connection_id)
+    return drop_id_of(*place, delivery, headers, body, ping=unsigned)
 
 
 def _delivery(addressee: Addressee, headers: Mapping[str, str], plain: bytes) -> Delivery | None:

@@ -3,7 +3,8 @@
 Prevents both errors: a delivery id alone is not unique (13 of 33 recorded WooCommerce deliveries
 share 6 ids, with different objects), and a store that sends again after a lost answer would fill
 the drop table. Two are one only if connection, topic, object, delivery id and the digest of the
-raw bytes agree; whatever cannot be told is kept, and becomes a no-op when it is read.
+raw bytes agree; whatever cannot be told is kept, and becomes a no-op when it is read. Of two that
+name no object, and agree in all else, the second says nothing that the first did not.
 
 The id of a kept delivery is made of these five, so that the database itself knows a repeat, from
 whichever process, and after a restart.
@@ -30,15 +31,20 @@ def drop_id_of(
     delivery: Delivery | None,
     headers: Mapping[str, str],
     body: bytes,
+    *,
+    ping: bool = False,
 ) -> UUID:
-    """The same for two deliveries that are one; one of its own for any that is in doubt."""
-    if delivery is None or not delivery.delivery_id or not delivery.source_id:
+    """The same for two deliveries that are one; one of its own for any that is in doubt.
+
+    A `ping` has no delivery id, where it is one that the platform sends unsigned.
+    """
+    if delivery is None or not (delivery.delivery_id or ping):
         return uuid4()
     parts = (
         connection_id,
         delivery.topic,
-        delivery.source_id,
-        delivery.delivery_id,
+        delivery.source_id or "",
+        delivery.delivery_id or "",
         headers.get("content-encoding", ""),
     )
     texts = [part.encode("utf-8", "surrogatepass") for part in parts]

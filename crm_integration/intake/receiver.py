@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import uuid4
 
 from starlette.types import Receive, Scope, Send
 
@@ -137,7 +136,7 @@ class Receiver:
             rate = self.unsigned_rate if unsigned else self.rate
             self._pass(rate, addressee)
             rate.take(addressee.name)
-            drop_id = uuid4() if unsigned else identity(addressee, headers, body, plain)
+            drop_id = identity(addressee, headers, body, plain, unsigned=unsigned)
             if (addressee.tenant, drop_id) in self.kept:
                 return ACCEPTED["duplicate"]
             kept = without_secrets(addressee, headers)

@@ -1,8 +1,9 @@
 """A live run: the lanes it holds are drained until its life is over and a successor has come.
 
-Prevents three ways of standing still: a tenant whose store or CRM hangs keeps one worker busy and
-no other tenant waiting; a tenant whose passes break is taken less often, not each moment; and a
-run that has lost its lanes (its connection broke) ends in place of believing that it drains.
+Prevents four ways of standing still: a tenant whose store or CRM hangs keeps one worker busy and
+no other tenant waiting; one that sends on and on goes back to the end of the line after each pass;
+a tenant whose passes break is taken less often, not each moment; and a run that has lost its lanes
+(its connection broke) ends in place of believing that it drains.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class LiveRun:
     stopped: Event = field(default_factory=Event)
     told: Callable[[Passed], None] = lambda passed: None
     done: Counter[str] = field(default_factory=Counter[str])
+    _pool: ThreadPoolExecutor = field(init=False, repr=False)
+    _running: set[Future[None]] = field(default_factory=set[Future[None]])
     _busy: set[str] = field(default_factory=set[str])
     _again: set[str] = field(default_factory=set[str])
     _lock: Lock = field(default_factory=Lock)
@@ -65,22 +68,19 @@ class LiveRun:
         Returns counts: `passes`, `kept`, `writes`, `problems`, `failed`.
         """
         began = time.monotonic()
-        pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pass")
-        running: set[Future[None]] = set()
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pass")
         with Ear(self.lanes.ops, self.lanes.held) as ear:
             try:
                 while self._goes_on(began):
                     heard = ear.listen(0.2)
-                    tenants = [*heard, *self._waiting()]
-                    running |= {pool.submit(self._take, one) for one in self._free(tenants)}
-                    running = {one for one in running if not one.done()}
+                    self._line_up([*heard, *self._waiting()])
             finally:
-                # No pass is followed by another one. And the lanes first: who comes next need not
-                # wait for what is on its way here.
-                self.stopped.set()
+                with self._lock:
+                    self.stopped.set()  # from now on no pass is followed by another one
+                # The lanes first: who comes next need not wait for what is on its way here.
                 self.lanes.give_back()
-                wait(running, timeout=DRAIN_WITHIN)
-                pool.shutdown(wait=False, cancel_futures=True)
+                wait(self._running, timeout=DRAIN_WITHIN)
+                self._pool.shutdown(wait=False, cancel_futures=True)
         return self.done
 
     def _goes_on(self, began: float) -> bool:
@@ -118,29 +118,29 @@ class LiveRun:
         self._next[name] = now + seconds
         return True
 
-    def _free(self, tenants: Sequence[str]) -> list[str]:
-        """Those that no pass is busy with; the others are taken once more after it."""
+    def _line_up(self, tenants: Sequence[str]) -> None:
+        """A pass for each that has none; the others are taken once more after theirs."""
         with self._lock:
             named = dict.fromkeys(tenants)
             free = [one for one in named if one not in self._busy and self._may(one)]
             self._again |= set(named) & self._busy
             self._busy |= set(free)
-        return free
+            self._running = {one for one in self._running if not one.done()}
+            self._running |= {self._pool.submit(self._take, one) for one in free}
 
     def _may(self, tenant: str) -> bool:
         return self._broken.get(tenant, (0, 0.0))[1] <= time.monotonic()
 
     def _take(self, tenant: str) -> None:
-        """Passes over one tenant, until nobody told of anything new meanwhile."""
-        while True:
-            self._pass(tenant)
-            with self._lock:
-                more = tenant in self._again and self._may(tenant)
-                if not more or self.stopped.is_set():
-                    self._busy.discard(tenant)
-                    self._again.discard(tenant)
-                    return
-                self._again.discard(tenant)
+        """A pass over one tenant; what was told of meanwhile waits behind the others' turn."""
+        self._pass(tenant)
+        with self._lock:
+            more = tenant in self._again and self._may(tenant) and not self.stopped.is_set()
+            self._again.discard(tenant)
+            if more:
+                self._running.add(self._pool.submit(self._take, tenant))
+            else:
+                self._busy.discard(tenant)
 
     def _pass(self, tenant: str) -> None:
         try:

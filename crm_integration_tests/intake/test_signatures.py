@@ -21,6 +21,7 @@ BODY = b'{"id": 1}'
 SECRET = "a secret of some length"
 WOO = connector("woocommerce").manifest.webhooks
 VENDURE = WebhookSigning(scheme="hmac_sha256", header="x-signature", chosen_by="us")
+MEDUSA = WebhookSigning(scheme="hmac_sha256", header="x-signature", encoding="hex", chosen_by="us")
 GITHUB = WebhookSigning(
     scheme="hmac_sha256", header="x-hub", encoding="hex", prefix="sha256=", chosen_by="us"
 )
@@ -140,25 +141,28 @@ def _recordings(platform: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("platform", "signing", "secret", "unsigned"),
+    ("platform", "signing", "secret", "recorded", "unsigned"),
     [
-        ("woocommerce", WOO, "whsec_realstore_woo", 1),
-        ("vendure", VENDURE, "whsec_realstore_vendure", 0),
+        ("woocommerce", WOO, "whsec_realstore_woo", 33, 1),
+        ("vendure", VENDURE, "whsec_realstore_vendure", 41, 0),
+        ("medusa", MEDUSA, "whsec_medusa", 14, 0),
     ],
 )
 def test_recordings_of_real_stores_fit_their_secret(
-    platform: str, signing: WebhookSigning, secret: str, unsigned: int
+    platform: str, signing: WebhookSigning, secret: str, recorded: int, unsigned: int
 ) -> None:
     """What we think a platform signs is what it signs."""
     recordings = _recordings(platform)
     if not recordings:
         pytest.skip("the recordings are not on this machine")
+    assert len(recordings) == recorded
     refused = 0
     for one in recordings:
         headers = {name.lower(): value for name, value in one["headers"]}
         body = base64.b64decode(one["body_b64"])
         refused += not is_signed(signing, [secret], headers, body)
         assert not is_signed(signing, [secret + "x"], headers, body)
+        assert not is_signed(signing, [secret], headers, body + b" ")
     assert refused == unsigned
 
 

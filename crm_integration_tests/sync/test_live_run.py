@@ -15,7 +15,7 @@ from crm_integration.intake.poison import TRIES
 from crm_integration.intake.touched import take_touched
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration.sync import live_run
-from crm_integration.sync.live_pass import LivePass
+from crm_integration.sync.live_pass import LivePass, Passed
 from crm_integration_tests.house import House, Tenant
 from crm_integration_tests.sync.live import (
     deliver,
@@ -177,6 +177,29 @@ def test_a_crm_that_hangs_keeps_no_other_tenant_waiting(tenant: Tenant, neighbou
         until(lambda: "ada@example.com" in _contacts(neighbour))
         assert time.monotonic() - began < 5
         tenant.portal.follow()
+
+
+def test_one_that_sends_on_and_on_gives_the_others_their_turn(
+    tenant: Tenant, neighbour: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many floods as there are workers, and nobody else was taken until they ended."""
+    monkeypatch.setattr(live_run, "AT_ONCE", 1)
+    order = tenant.shop.guest_order("first@example.com")
+    passed: list[str] = []
+
+    def sending(self: LivePass, name: str) -> Passed:
+        passed.append(name)
+        if name == tenant.name and neighbour.name not in passed:
+            deliver_order(tenant, order)
+            time.sleep(0.3)  # the run has heard of it when this pass ends
+        return Passed(self.house.config(name))
+
+    monkeypatch.setattr(LivePass, "__call__", sending)
+    deliver_order(tenant, order)
+    with running(engine_of(tenant), "live"):
+        until(lambda: len(passed) > 1)
+        deliver_order(neighbour, neighbour.shop.guest_order("ada@example.com"))
+        until(lambda: neighbour.name in passed, 5)
 
 
 def test_a_record_that_failed_is_tried_again_without_a_new_delivery(

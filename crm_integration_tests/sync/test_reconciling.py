@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import create_engine, event, text
 
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.intake.cursors import NOT_YET
@@ -82,6 +83,31 @@ def test_a_quiet_tenant_costs_few_statements_and_no_crm_call(polled: Tenant) -> 
     assert len(statements) <= MOST_STATEMENTS, len(statements)
     assert not polled.portal.calls
     assert sum(polled.shop.app.calls.values()) <= 10
+
+
+def test_a_quiet_tenant_takes_one_connection(polled: Tenant) -> None:
+    """Each of thirty short transactions took one from the pool, which asks it whether it lives."""
+    taken: list[object] = []
+    engine = polled.house.tenancy.engine
+
+    def note(*_: Any) -> None:
+        taken.append(1)
+
+    event.listen(engine, "checkout", note)
+    try:
+        assert not _poll(polled).problems
+    finally:
+        event.remove(engine, "checkout", note)
+    assert len(taken) == 1
+
+
+def test_a_database_that_is_away_is_a_problem_of_the_report(polled: Tenant) -> None:
+    """Raised, it ended the run, and with it the neighbours' turn."""
+    engines = polled.house.engines
+    nowhere = replace(engines.tenancy, engine=create_engine("postgresql+psycopg://a@127.0.0.1:1/b"))
+    house = OpenHouse(replace(engines, tenancy=nowhere), MAPPINGS)
+    report = reconcile_tenant(house, polled.name, ALL, run_id="poll")
+    assert [(one.stage, one.what) for one in report.problems] == [("start", polled.name)]
 
 
 def test_what_waits_is_sent_although_no_store_told_anything(polled: Tenant) -> None:

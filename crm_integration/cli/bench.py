@@ -75,6 +75,33 @@ def intake(
 
 
 @bench.command()
+def live(
+    tenants: Annotated[int, typer.Option(min=1, help="Tenants, each with a CRM account.")] = 100,
+    per_second: Annotated[float, typer.Option(min=0.1, help="Events of all of them.")] = 50,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of the measured part.")] = 180,
+    around: Annotated[float, typer.Option(min=3, help="Length around each disturbance.")] = 30,
+    backfill_days: Annotated[int, typer.Option(min=0, help="Days replayed beside them.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """From accepted to readable in the CRM, under Dagster, with a backfill beside; then runs are
+    killed, terminated and reloaded.
+
+    Exits with 1 at 0.1 s for half of the events, 0.3 s for 95 or 1 s for 99 of a hundred, 10 s for
+    the first one, above 20 runs, 15 s after a disturbance, or if one never arrives.
+    """
+    find_checkout("bench")
+    from crm_integration_tests.benchmarks.live import Load, held, measure
+    from crm_integration_tests.certificate.stand import database
+
+    load = Load(tenants, per_second, seconds, around, backfill_days)
+    with database() as server, Console(stderr=True).status("starting") as status:
+        found = measure(load, server, status.update)
+    _show(found, as_json=as_json)
+    if not held(found):
+        raise typer.Exit(1)
+
+
+@bench.command()
 def isolation(
     tenants: Annotated[int, typer.Option(min=1, help="Ordinary tenants.")] = 20,
     per_second: Annotated[float, typer.Option(min=0.01, help="Events of each of them.")] = 0.25,

@@ -26,8 +26,8 @@ from crm_integration.storage.roles import ensure_databases
 from crm_integration.storage.schema import migrate
 from crm_integration.storage.tables.intake import webhook_queue
 from crm_integration.storage.urls import DatabaseUrls, embedded_urls
-from crm_integration_tests.benchmarks.live import PEOPLE, Sender, _tenants  # pyright: ignore[reportPrivateUsage]
 from crm_integration_tests.benchmarks.processes import CHECKOUT, cpu_of_database, machine, running
+from crm_integration_tests.benchmarks.shops import PEOPLE, Sender, connected_shops
 
 GROWTH = 0.1
 """The target."""
@@ -71,7 +71,7 @@ def measure(load: Load, server: EmbeddedServer, told: Told) -> dict[str, Any]:
         street = stack.enter_context(running("isolation_street", b"%d" % (load.tenants + 2)))
         opened = orjson.loads(street.line)
         base = f"http://127.0.0.1:{opened['port']}"
-        paths = _tenants(urls, base, opened["accounts"])
+        paths = connected_shops(urls, base, opened["accounts"])
         receiver = stack.enter_context(running("live_worker", _work("receiver", urls)))
         run = stack.enter_context(running("live_worker", _work("run", urls)))
         receives = f"http://127.0.0.1:{int(receiver.line)}"

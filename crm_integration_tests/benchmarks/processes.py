@@ -98,3 +98,20 @@ def _ticks(pid: int, *fields: int) -> list[int]:
     except OSError:
         return []
     return [int(told[one]) for one in fields]
+
+
+def parent_of(pid: int) -> int:
+    """The id of a process's parent, 0 where it is gone."""
+    return next(iter(_ticks(pid, _PARENT)), 0)
+
+
+def cpu_of_family(pid: int) -> float:
+    """Seconds of a process and its descendants that live, with those of children that ended."""
+    parents = {
+        int(one.name): parent_of(int(one.name)) for one in Path("/proc").glob("[0-9]*")
+    }
+    family = {pid}
+    while grown := {one for one, parent in parents.items() if parent in family} - family:
+        family |= grown
+    spent = (_ticks(one, _UTIME, _STIME, _CUTIME, _CSTIME) for one in family)
+    return sum(map(sum, spent)) / os.sysconf("SC_CLK_TCK")

@@ -8,11 +8,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import FromClause, and_, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    BigInteger,
+    Executable,
+    FromClause,
+    Update,
+    and_,
+    any_,
+    bindparam,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from crm_integration.canonical.consent_decision import Decision, TimedBy, Word, decide
 from crm_integration.canonical.consents import (
@@ -26,7 +38,7 @@ from crm_integration.canonical.crm_words import crm_words
 from crm_integration.canonical.identity import IdentityKey, object_id
 from crm_integration.canonical.sourced import Sourced, Stamp, content_digest, version_values
 from crm_integration.canonical.upsert import VERSION_COLUMNS
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import Handed, hand, stage
 from crm_integration.storage.tables.canonical import customer_identities, customers
 from crm_integration.storage.tables.commerce import consent_events
 from crm_integration.storage.tables.intake import raw_records
@@ -34,7 +46,9 @@ from crm_integration.tenancy.scope import TenantScope
 
 _STATED = ("customer_kind", "customer_source_id", "channel", "state", "level", "explicit")
 _COLUMNS = ("connection_id", "source_id", *_STATED, "event_at", "timed_by", "basis")
-_DECIDED = tuple(f"{channel}_consent" for channel in Channel)
+_DECISION = tuple(
+    f"{channel}_consent{part}" for channel in Channel for part in ("", "_at", "_basis")
+)
 
 _Version = tuple[Any, int, int]
 _Events = dict[_Version, tuple[bytes, Any]]
@@ -90,42 +104,44 @@ def _content(scope: TenantScope, item: Consent) -> bytes:
 
 def _known(scope: TenantScope, batch: Sequence[Sourced[Consent]]) -> dict[tuple[str, str], _Events]:
     """The events so far of those who speak."""
-    names = ("connection_id", "source_id")
     keys = {(one.connection_id, one.item.source_id) for one in batch}
-    asked = stage(scope.connection, consent_events, names, keys)
-    table = consent_events.c
-    rows = scope.connection.execute(
-        select(
-            table.connection_id,
-            table.source_id,
-            table.source_time,
-            table.observation,
-            table.raw_id,
-            table.content_digest,
-            table.event_at,
-        ).join_from(
-            asked,
-            consent_events,
-            and_(
-                table.tenant_id == scope.tenant,
-                *(table[name] == asked.c[name] for name in names),
-            ),
-        )
-    )
+    asked = hand(scope.connection, "asked", consent_events, _SPEAKER, keys)
+    said = {"tenant": scope.tenant, **asked.values}
     found: dict[tuple[str, str], _Events] = defaultdict(dict)
-    for row in rows:
+    for row in scope.connection.execute(_events_of(asked.source), said):
         version = row.source_time, row.observation, row.raw_id
         found[row.connection_id, row.source_id][version] = row.content_digest, row.event_at
     return found
 
 
-def _received(scope: TenantScope, raw_ids: Collection[int]) -> dict[int, Any]:
-    rows = scope.connection.execute(
-        select(raw_records.c.raw_id, raw_records.c.received_at).where(
-            raw_records.c.tenant_id == scope.tenant, raw_records.c.raw_id.in_(raw_ids)
-        )
+_SPEAKER = ("connection_id", "source_id")
+
+
+@lru_cache(maxsize=16)
+def _events_of(asked: FromClause) -> Executable:
+    table = consent_events.c
+    return select(
+        *(table.connection_id, table.source_id, table.source_time, table.observation),
+        *(table.raw_id, table.content_digest, table.event_at),
+    ).join_from(
+        asked,
+        consent_events,
+        and_(
+            table.tenant_id == bindparam("tenant"),
+            *(table[name] == asked.c[name] for name in _SPEAKER),
+        ),
     )
-    return {row.raw_id: row.received_at for row in rows}
+
+
+def _received(scope: TenantScope, raw_ids: Collection[int]) -> dict[int, Any]:
+    asked = {"tenant": scope.tenant, "ids": list(raw_ids)}
+    return {row.raw_id: row.received_at for row in scope.connection.execute(_RECEIVED, asked)}
+
+
+_RECEIVED = select(raw_records.c.raw_id, raw_records.c.received_at).where(
+    raw_records.c.tenant_id == bindparam("tenant"),
+    raw_records.c.raw_id == any_(bindparam("ids", type_=ARRAY(BigInteger))),
+)
 
 
 def _row(
@@ -180,8 +196,8 @@ def refresh_consent(scope: TenantScope, customer_ids: Collection[UUID]) -> None:
     """Decide anew what the words of these customers' identities come to."""
     if not customer_ids:
         return
-    asked = stage(scope.connection, customers, ("customer_id",), [(one,) for one in customer_ids])
-    words = _words(scope, asked)
+    ids = [(one,) for one in customer_ids]
+    words = _words(scope, hand(scope.connection, "asked", customers, ("customer_id",), ids))
     decided = [
         (
             customer_id,
@@ -190,16 +206,20 @@ def refresh_consent(scope: TenantScope, customer_ids: Collection[UUID]) -> None:
         )
         for customer_id in customer_ids
     ]
-    names = [f"{channel}{part}" for channel in _DECIDED for part in ("", "_at", "_basis")]
-    staged = stage(scope.connection, customers, ("customer_id", *names), decided)
-    scope.connection.execute(
+    rows = hand(scope.connection, "decided", customers, ("customer_id", *_DECISION), decided)
+    scope.connection.execute(_decided(rows.source), {"tenant": scope.tenant, **rows.values})
+
+
+@lru_cache(maxsize=16)
+def _decided(decided: FromClause) -> Update:
+    return (
         update(customers)
         .where(
-            customers.c.tenant_id == scope.tenant,
-            customers.c.customer_id == staged.c.customer_id,
-            or_(*(customers.c[name].is_distinct_from(staged.c[name]) for name in names)),
+            customers.c.tenant_id == bindparam("tenant"),
+            customers.c.customer_id == decided.c.customer_id,
+            or_(*(customers.c[name].is_distinct_from(decided.c[name]) for name in _DECISION)),
         )
-        .values({**{name: staged.c[name] for name in names}, "needs_projection": True})
+        .values({**{name: decided.c[name] for name in _DECISION}, "needs_projection": True})
     )
 
 
@@ -209,11 +229,34 @@ def _columns(decision: Decision | None) -> tuple[Any, Any, Any]:
     return decision.state, decision.at, decision.basis
 
 
-def _words(scope: TenantScope, asked: FromClause) -> dict[tuple[UUID, str], list[Word]]:
+def _words(scope: TenantScope, asked: Handed) -> dict[tuple[UUID, str], list[Word]]:
     """All words of the asked customers' identities, and what the CRM holds of these customers;
     by customer and channel."""
+    said = {"tenant": scope.tenant, **asked.values}
+    found: dict[tuple[UUID, str], list[Word]] = defaultdict(list)
+    for customer_id, channel, word in crm_words(scope, asked):
+        found[customer_id, channel].append(word)
+    for row in scope.connection.execute(_spoken(asked.source), said):
+        found[row.customer_id, row.channel].append(
+            Word(
+                speaker=f"{row.connection_id}/{row.kind}/{row.source_id}",
+                state=ConsentState(row.state),
+                level=OptInLevel(row.level),
+                explicit=row.explicit,
+                at=row.event_at,
+                timed_by=row.timed_by,
+                trusted=row.trusted,
+                linked_at=row.linked_at,
+                basis=f"{row.connection_id}: {row.basis}" if row.basis else row.connection_id,
+            )
+        )
+    return found
+
+
+@lru_cache(maxsize=16)
+def _spoken(asked: FromClause) -> Executable:
     people, events = customer_identities.c, consent_events.c
-    rows = scope.connection.execute(
+    return (
         select(
             people.customer_id,
             people.connection_id,
@@ -232,7 +275,10 @@ def _words(scope: TenantScope, asked: FromClause) -> dict[tuple[UUID, str], list
         .join_from(
             asked,
             customer_identities,
-            and_(people.tenant_id == scope.tenant, people.customer_id == asked.c.customer_id),
+            and_(
+                people.tenant_id == bindparam("tenant"),
+                people.customer_id == asked.c.customer_id,
+            ),
         )
         .join(
             consent_events,
@@ -244,21 +290,3 @@ def _words(scope: TenantScope, asked: FromClause) -> dict[tuple[UUID, str], list
             ),
         )
     )
-    found: dict[tuple[UUID, str], list[Word]] = defaultdict(list)
-    for customer_id, channel, word in crm_words(scope, asked):
-        found[customer_id, channel].append(word)
-    for row in rows:
-        found[row.customer_id, row.channel].append(
-            Word(
-                speaker=f"{row.connection_id}/{row.kind}/{row.source_id}",
-                state=ConsentState(row.state),
-                level=OptInLevel(row.level),
-                explicit=row.explicit,
-                at=row.event_at,
-                timed_by=row.timed_by,
-                trusted=row.trusted,
-                linked_at=row.linked_at,
-                basis=f"{row.connection_id}: {row.basis}" if row.basis else row.connection_id,
-            )
-        )
-    return found

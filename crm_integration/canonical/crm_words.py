@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, FromClause, Text, and_, cast, select
+from sqlalchemy import CTE, Executable, FromClause, Text, and_, bindparam, cast, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from crm_integration.canonical.consent_decision import Word
 from crm_integration.canonical.consents import ConsentState, OptInLevel
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import Handed, hand, stage
 from crm_integration.storage.tables.canonical import customers
 from crm_integration.storage.tables.commerce import consent_events
 from crm_integration.storage.tables.tenancy import connections
@@ -37,14 +38,13 @@ class Said:
     at: datetime
 
 
-def crm_words(scope: TenantScope, asked: FromClause) -> list[tuple[UUID, str, Word]]:
+def crm_words(scope: TenantScope, asked: Handed) -> list[tuple[UUID, str, Word]]:
     """(customer, channel, word) of the opt-outs that the CRM holds of the customers in `asked`,
     and of those that became one of them."""
-    who = _with_merged(scope, asked)
-    rows = _newest(scope, who)
+    said = {"tenant": scope.tenant, **asked.values}
     return [
         (row.root, row.channel, _word(row))
-        for row in rows
+        for row in scope.connection.execute(_of_living(asked.source), said)
         if row.state == ConsentState.unsubscribed
     ]
 
@@ -72,30 +72,42 @@ def said_before(
     scope: TenantScope, connection_id: str, customer_ids: Collection[UUID]
 ) -> Mapping[tuple[UUID, str], Said]:
     """What was kept of these customers' records last, by customer and channel."""
-    asked = stage(scope.connection, customers, ("customer_id",), [(one,) for one in customer_ids])
-    itself = select(asked.c.customer_id, asked.c.customer_id.label("root")).cte("asked")
+    ids = [(one,) for one in customer_ids]
+    asked = hand(scope.connection, "asked", customers, ("customer_id",), ids)
+    said = {"tenant": scope.tenant, **asked.values}
     return {
         (row.root, row.channel): Said(ConsentState(row.state), row.basis, row.source_time)
-        for row in _newest(scope, itself)
+        for row in scope.connection.execute(_of_themselves(asked.source), said)
         if row.connection_id == connection_id
     }
 
 
-def _with_merged(scope: TenantScope, asked: FromClause) -> CTE:
+@lru_cache(maxsize=16)
+def _of_themselves(asked: FromClause) -> Executable:
+    return _newest(select(asked.c.customer_id, asked.c.customer_id.label("root")).cte("asked_for"))
+
+
+@lru_cache(maxsize=16)
+def _of_living(asked: FromClause) -> Executable:
+    return _newest(_with_merged(asked))
+
+
+def _with_merged(asked: FromClause) -> CTE:
     """(customer, who of the asked it is by now)."""
     themselves = select(asked.c.customer_id, asked.c.customer_id.label("root"))
     first = themselves.cte("counts_for", recursive=True)
     merged = select(customers.c.customer_id, first.c.root).where(
-        customers.c.tenant_id == scope.tenant, customers.c.merged_into == first.c.customer_id
+        customers.c.tenant_id == bindparam("tenant"),
+        customers.c.merged_into == first.c.customer_id,
     )
     return first.union(merged)
 
 
-def _newest(scope: TenantScope, who: CTE) -> list[Any]:
+def _newest(who: CTE) -> Executable:
     """The newest word of each customer and channel."""
     events = consent_events.c
-    crm = and_(connections.c.tenant_id == scope.tenant, connections.c.side == "crm")
-    rows = scope.connection.execute(
+    crm = and_(connections.c.tenant_id == bindparam("tenant"), connections.c.side == "crm")
+    return (
         select(
             *(who.c.root, events.connection_id, events.customer_source_id, events.channel),
             *(events.state, events.level, events.event_at, events.timed_by, events.basis),
@@ -107,7 +119,7 @@ def _newest(scope: TenantScope, who: CTE) -> list[Any]:
         .join(
             consent_events,
             and_(
-                events.tenant_id == scope.tenant,
+                events.tenant_id == bindparam("tenant"),
                 events.connection_id == connections.c.connection_id,
                 events.customer_kind == SPEAKER,
                 events.customer_source_id == cast(who.c.customer_id, Text),
@@ -118,7 +130,6 @@ def _newest(scope: TenantScope, who: CTE) -> list[Any]:
             *(events.source_time.desc(), events.observation.desc(), events.raw_id.desc()),
         )
     )
-    return list(rows.all())
 
 
 def _one_speaker(who: CTE) -> tuple[Any, ...]:

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Subquery, and_, func, select
+from sqlalchemy import FromClause, Row, Select, Subquery, and_, bindparam, func, select
 
 from crm_integration.canonical.identity_resolution import RANK, SHARED_MAILBOX
 from crm_integration.canonical.sourced import content_digest, open_fields
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.canonical import customer_identities, customers
 from crm_integration.tenancy.scope import TenantScope
 
@@ -84,16 +85,22 @@ def contents(
 
 def _leading(scope: TenantScope, customer_ids: Collection[UUID]) -> Sequence[Row[Any]]:
     """The newest identities of each kind and store of these customers."""
-    table = customer_identities
-    asked = stage(scope.connection, customers, ("customer_id",), [(one,) for one in customer_ids])
-    ranked = _ranked(scope, asked)
-    return scope.connection.execute(
+    ids = [(one,) for one in customer_ids]
+    asked = hand(scope.connection, "asked", customers, ("customer_id",), ids)
+    said = {"tenant": scope.tenant, **asked.values}
+    return scope.connection.execute(_leaders(asked.source), said).all()
+
+
+@lru_cache(maxsize=16)
+def _leaders(asked: FromClause) -> Select[Any]:
+    table, ranked = customer_identities, _ranked(asked)
+    return (
         select(*(table.c[name] for name in _READ))
         .join_from(
             ranked,
             table,
             and_(
-                table.c.tenant_id == scope.tenant,
+                table.c.tenant_id == bindparam("tenant"),
                 *(
                     table.c[name] == ranked.c[name]
                     for name in ("connection_id", "kind", "source_id")
@@ -101,10 +108,10 @@ def _leading(scope: TenantScope, customer_ids: Collection[UUID]) -> Sequence[Row
             ),
         )
         .where(ranked.c.number <= NEWEST)
-    ).all()
+    )
 
 
-def _ranked(scope: TenantScope, asked: Any) -> Subquery:
+def _ranked(asked: FromClause) -> Subquery:
     """Keys of the identities with words, numbered from the newest of each kind and store."""
     table = customer_identities
     number = func.row_number().over(
@@ -120,7 +127,7 @@ def _ranked(scope: TenantScope, asked: Any) -> Subquery:
     return (
         select(table.c.connection_id, table.c.kind, table.c.source_id, number.label("number"))
         .join_from(asked, table, table.c.customer_id == asked.c.customer_id)
-        .where(table.c.tenant_id == scope.tenant, table.c.known)
+        .where(table.c.tenant_id == bindparam("tenant"), table.c.known)
         .subquery()
     )
 

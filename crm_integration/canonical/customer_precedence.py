@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from crm_integration.audit.trail import record
 from crm_integration.canonical.customer_rows import recompute_customers
@@ -46,13 +46,16 @@ def follow_store_order(scope: TenantScope, stores: Sequence[str], stamp: Stamp) 
 
 def _applied(scope: TenantScope) -> list[str]:
     """The order that the customers were computed by; empty where none was ever given."""
-    details = scope.connection.scalar(
-        select(audit_trail.c.details)
-        .where(audit_trail.c.tenant_id == scope.tenant, audit_trail.c.action == ACTION)
-        .order_by(audit_trail.c.entry_id.desc())
-        .limit(1)
-    )
+    details = scope.connection.scalar(_LAST, {"tenant": scope.tenant})
     return [] if details is None else list(details["stores"])
+
+
+_LAST = (
+    select(audit_trail.c.details)
+    .where(audit_trail.c.tenant_id == bindparam("tenant"), audit_trail.c.action == ACTION)
+    .order_by(audit_trail.c.entry_id.desc())
+    .limit(1)
+)
 
 
 def _of_several_stores(scope: TenantScope, after: UUID | None) -> list[UUID]:

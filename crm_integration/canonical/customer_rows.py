@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.canonical.activities import Activity
@@ -141,12 +141,13 @@ def _named_by(sourced: Sourced[Refund] | Sourced[Cart] | Sourced[Activity]) -> I
     return IdentityKey(sourced.connection_id, said.customer_kind, said.customer_source_id)
 
 
+_STORES = select(connections.c.base_url, connections.c.account_id).where(
+    connections.c.tenant_id == bindparam("tenant"), connections.c.side == "store"
+)
+
+
 def _no_keys(scope: TenantScope, listed: Sequence[str]) -> NotKeys:
-    rows = scope.connection.execute(
-        select(connections.c.base_url, connections.c.account_id).where(
-            connections.c.tenant_id == scope.tenant, connections.c.side == "store"
-        )
-    )
+    rows = scope.connection.execute(_STORES, {"tenant": scope.tenant})
     return not_keys_of([text for row in rows for text in row], listed)
 
 

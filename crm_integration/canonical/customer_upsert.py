@@ -6,12 +6,13 @@ where it is equal only the trace to the raw record is renewed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, case, delete, func, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import FromClause, Row, Select, bindparam, case, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from crm_integration.canonical.company_rows import CompanySaid, found_companies
 from crm_integration.canonical.customer_content import Content
@@ -20,7 +21,7 @@ from crm_integration.canonical.customers import CUSTOMER_SCHEMA
 from crm_integration.canonical.identity_resolution import RANK
 from crm_integration.canonical.sourced import Stamp, seal_fields
 from crm_integration.canonical.upsert import Upserted
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import Handed, hand
 from crm_integration.storage.tables.canonical import addresses, customers
 from crm_integration.tenancy.scope import TenantScope
 
@@ -51,19 +52,30 @@ def write_contents(scope: TenantScope, found: Mapping[UUID, Content], stamp: Sta
     if outcome.changed:
         changed = {key: found[key] for key in outcome.changed}
         _write_addresses(scope, changed)
-        _find_companies(scope, changed, stamp)
+        had = {key for key, row in stored.items() if row.company_id is not None}
+        _find_companies(scope, changed, had, stamp)
     return outcome
 
 
 def _stored(scope: TenantScope, found: Mapping[UUID, Content]) -> dict[UUID, Row[Any]]:
-    asked = stage(scope.connection, customers, ("customer_id",), [(key,) for key in found])
-    names = ("customer_id", "content_digest", "merged_into", "known", *_TRACE)
-    rows = scope.connection.execute(
+    asked = _asked(scope, found)
+    said = {"tenant": scope.tenant, **asked.values}
+    rows = scope.connection.execute(_as_stored(asked.source), said)
+    return {row.customer_id: row for row in rows}
+
+
+def _asked(scope: TenantScope, ids: Iterable[UUID]) -> Handed:
+    return hand(scope.connection, "asked", customers, ("customer_id",), [(one,) for one in ids])
+
+
+@lru_cache(maxsize=16)
+def _as_stored(asked: FromClause) -> Select[Any]:
+    names = ("customer_id", "content_digest", "merged_into", "known", "company_id", *_TRACE)
+    return (
         select(*(customers.c[name] for name in names))
         .join_from(asked, customers, customers.c.customer_id == asked.c.customer_id)
-        .where(customers.c.tenant_id == scope.tenant)
+        .where(customers.c.tenant_id == bindparam("tenant"))
     )
-    return {row.customer_id: row for row in rows}
 
 
 def _trace(content: Content) -> tuple[Any, ...]:
@@ -85,10 +97,15 @@ def _row(scope: TenantScope, customer_id: UUID, content: Content, stamp: Stamp) 
 
 
 def _upsert(scope: TenantScope, writes: Mapping[UUID, Content], stamp: Stamp) -> None:
-    table = customers
     rows = [_row(scope, key, content, stamp) for key, content in writes.items()]
-    staged = stage(scope.connection, table, _NAMES, rows)
-    statement = insert(table).from_select(_NAMES, select(*(staged.c[name] for name in _NAMES)))
+    computed = hand(scope.connection, "computed", customers, _NAMES, rows)
+    scope.connection.execute(_write(computed.source), computed.values)
+
+
+@lru_cache(maxsize=16)
+def _write(computed: FromClause) -> Insert:
+    table = customers
+    statement = insert(table).from_select(_NAMES, select(*(computed.c[name] for name in _NAMES)))
     new = statement.excluded
     differs = or_(table.c.content_digest != new.content_digest, table.c.merged_into.is_not(None))
     judged_anew = table.c.rules_version != new.rules_version
@@ -98,27 +115,40 @@ def _upsert(scope: TenantScope, writes: Mapping[UUID, Content], stamp: Stamp) ->
     updates["needs_projection"] = or_(table.c.needs_projection, differs, judged_anew)
     updates["needs_likeness"] = or_(table.c.needs_likeness, differs)
     updates["changed_at"] = case((differs, func.now()), else_=table.c.changed_at)
-    scope.connection.execute(
-        statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=updates)
-    )
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=updates)
+
+
+_ADDRESS = ("tenant_id", "customer_id", "kind", "country", "sealed")
 
 
 def _write_addresses(scope: TenantScope, changed: Mapping[UUID, Content]) -> None:
-    gone = stage(scope.connection, addresses, ("customer_id",), [(key,) for key in changed])
-    scope.connection.execute(
-        delete(addresses).where(
-            addresses.c.tenant_id == scope.tenant,
-            addresses.c.customer_id.in_(select(gone.c.customer_id)),
-        )
-    )
-    columns = ("tenant_id", "customer_id", "kind", "country", "sealed")
+    asked = _asked(scope, changed)
     rows = [
         (scope.tenant, key, block["kind"], block["country"], _sealed_block(scope, key, block))
         for key, content in changed.items()
         for block in content.addresses
     ]
-    staged = stage(scope.connection, addresses, columns, rows)
-    scope.connection.execute(insert(addresses).from_select(columns, select(*staged.c)))
+    fresh = hand(scope.connection, "fresh", addresses, _ADDRESS, rows)
+    said = {"tenant": scope.tenant, **asked.values, **fresh.values}
+    scope.connection.execute(_replace(asked.source, fresh.source), said)
+
+
+@lru_cache(maxsize=16)
+def _replace(asked: FromClause, fresh: FromClause) -> Insert:
+    """Addresses of the asked customers are the fresh ones, and no others, in one statement."""
+    stays = select(fresh.c.kind).where(
+        fresh.c.customer_id == addresses.c.customer_id, fresh.c.kind == addresses.c.kind
+    )
+    gone = delete(addresses).where(
+        addresses.c.tenant_id == bindparam("tenant"),
+        addresses.c.customer_id.in_(select(asked.c.customer_id)),
+        ~stays.exists(),
+    )
+    statement = insert(addresses).from_select(_ADDRESS, select(*fresh.c))
+    new = {name: statement.excluded[name] for name in ("country", "sealed")}
+    return statement.on_conflict_do_update(
+        index_elements=list(addresses.primary_key), set_=new
+    ).add_cte(gone.cte("gone"))
 
 
 def _sealed_block(scope: TenantScope, customer_id: UUID, block: Mapping[str, Any]) -> bytes:
@@ -126,16 +156,10 @@ def _sealed_block(scope: TenantScope, customer_id: UUID, block: Mapping[str, Any
     return seal_fields(scope, "addresses", f"{customer_id}/{block['kind']}", personal)
 
 
-def _find_companies(scope: TenantScope, changed: Mapping[UUID, Content], stamp: Stamp) -> None:
-    """Tie the customers to the firms they name; who names none any more is untied."""
-    tied = scope.connection.execute(
-        select(customers.c.customer_id).where(
-            customers.c.tenant_id == scope.tenant,
-            customers.c.company_id.is_not(None),
-            customers.c.customer_id.in_(list(changed)),
-        )
-    )
-    had = {row.customer_id for row in tied}
+def _find_companies(
+    scope: TenantScope, changed: Mapping[UUID, Content], had: Set[UUID], stamp: Stamp
+) -> None:
+    """Tie the customers to the firms they name; who `had` one and names none is untied."""
     said = {
         key: _company_said(content)
         for key, content in changed.items()

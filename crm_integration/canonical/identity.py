@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, bindparam, func, select
 
 from crm_integration.tenancy.scope import TenantScope
 
@@ -52,7 +52,10 @@ def email_key(scope: TenantScope, email: str | None) -> bytes | None:
 def lock_identities(scope: TenantScope) -> None:
     """One transaction at a time resolves a tenant's identities and writes its canonical rows."""
     number = int.from_bytes(scope.keys.digest("lock", b"identity")[:8], "big", signed=True)
-    scope.connection.execute(select(func.pg_advisory_xact_lock(number)))
+    scope.connection.execute(_LOCK, {"number": number})
+
+
+_LOCK = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))
 
 
 def object_id(scope: TenantScope, entity: str, connection_id: str, source_id: str) -> UUID:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, case, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import FromClause, Row, Select, bindparam, case, func, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from crm_integration.canonical.customers import CUSTOMER_SCHEMA, Customer, CustomerKind
 from crm_integration.canonical.identity import IdentityKey, own_id
 from crm_integration.canonical.identity_keys import Keys, keys_of
 from crm_integration.canonical.not_keys import NotKeys
 from crm_integration.canonical.sourced import Sourced, Stamp, content_digest, seal_fields
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.canonical import customer_identities
 from crm_integration.tenancy.scope import TenantScope
 
@@ -88,21 +89,25 @@ def stored_identities(
     scope: TenantScope, keys: Iterable[IdentityKey]
 ) -> dict[IdentityKey, Row[Any]]:
     """Rows with the columns `_STORED`, for those identities that are known."""
-    table = customer_identities
-    asked = stage(
-        scope.connection, table, _KEY, [(k.connection_id, k.kind, k.source_id) for k in keys]
-    )
+    named = [(key.connection_id, key.kind, key.source_id) for key in keys]
+    asked = hand(scope.connection, "asked", customer_identities, _KEY, named)
     rows = scope.connection.execute(
-        select(*(table.c[name] for name in (*_KEY, *_STORED))).join_from(
-            asked,
-            table,
-            (table.c.tenant_id == scope.tenant)
-            & (table.c.connection_id == asked.c.connection_id)
-            & (table.c.kind == asked.c.kind)
-            & (table.c.source_id == asked.c.source_id),
-        )
+        _as_stored(asked.source), {"tenant": scope.tenant, **asked.values}
     )
     return {IdentityKey(row.connection_id, row.kind, row.source_id): row for row in rows}
+
+
+@lru_cache(maxsize=16)
+def _as_stored(asked: FromClause) -> Select[Any]:
+    table = customer_identities
+    return select(*(table.c[name] for name in (*_KEY, *_STORED))).join_from(
+        asked,
+        table,
+        (table.c.tenant_id == bindparam("tenant"))
+        & (table.c.connection_id == asked.c.connection_id)
+        & (table.c.kind == asked.c.kind)
+        & (table.c.source_id == asked.c.source_id),
+    )
 
 
 def is_older(one: Said, row: Row[Any] | None) -> bool:
@@ -160,13 +165,17 @@ def _personal(item: Customer) -> dict[str, Any]:
 def write_identities(scope: TenantScope, rows: Sequence[tuple[Any, ...]]) -> None:
     table = customer_identities
     names = ("tenant_id", *_KEY, *_SPOKEN)
-    staged = stage(scope.connection, table, names, rows)
-    statement = insert(table).from_select(names, select(*(staged.c[name] for name in names)))
+    spoken = hand(scope.connection, "spoken", table, names, rows)
+    scope.connection.execute(_write(spoken.source), spoken.values)
+
+
+@lru_cache(maxsize=16)
+def _write(spoken: FromClause) -> Insert:
+    table, names = customer_identities, ("tenant_id", *_KEY, *_SPOKEN)
+    statement = insert(table).from_select(names, select(*(spoken.c[name] for name in names)))
     new = statement.excluded
     updates: dict[str, Any] = {name: new[name] for name in _SPOKEN}
     # Consent moves with the identity, so when it came to its customer is kept exactly.
     stays = table.c.customer_id == new.customer_id
     updates["linked_at"] = case((stays, table.c.linked_at), else_=func.now())
-    scope.connection.execute(
-        statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=updates)
-    )
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=updates)

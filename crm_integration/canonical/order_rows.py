@@ -7,12 +7,13 @@ content is compared as a multiset of lines, while each line keeps its position a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Delete, FromClause, bindparam, delete, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from crm_integration.canonical.customer_rows import name_customers
 from crm_integration.canonical.identity import IdentityKey, object_id
@@ -25,7 +26,7 @@ from crm_integration.canonical.sourced import (
     version_values,
 )
 from crm_integration.canonical.upsert import Upserted, upsert_versions
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.canonical import order_lines, orders
 from crm_integration.tenancy.scope import TenantScope
 
@@ -130,18 +131,29 @@ def _line(line: OrderLine) -> tuple[Any, ...]:
 def _write_lines(scope: TenantScope, changed: dict[UUID, Order]) -> None:
     if not changed:
         return
-    gone = stage(scope.connection, order_lines, ("order_id",), [(key,) for key in changed])
-    scope.connection.execute(
-        delete(order_lines).where(
-            order_lines.c.tenant_id == scope.tenant,
-            order_lines.c.order_id.in_(select(gone.c.order_id)),
-        )
-    )
-    columns = ("tenant_id", "order_id", *_LINE)
+    ids = [(one,) for one in changed]
+    gone = hand(scope.connection, "gone", order_lines, ("order_id",), ids)
+    scope.connection.execute(_clear(gone.source), {"tenant": scope.tenant, **gone.values})
     rows = (
         (scope.tenant, order_id, *_line(line))
         for order_id, order in changed.items()
         for line in order.lines
     )
-    staged = stage(scope.connection, order_lines, columns, rows)
-    scope.connection.execute(insert(order_lines).from_select(columns, select(*staged.c)))
+    fresh = hand(scope.connection, "fresh", order_lines, _LINES, rows)
+    scope.connection.execute(_add(fresh.source), fresh.values)
+
+
+_LINES = ("tenant_id", "order_id", *_LINE)
+
+
+@lru_cache(maxsize=16)
+def _clear(gone: FromClause) -> Delete:
+    return delete(order_lines).where(
+        order_lines.c.tenant_id == bindparam("tenant"),
+        order_lines.c.order_id.in_(select(gone.c.order_id)),
+    )
+
+
+@lru_cache(maxsize=16)
+def _add(fresh: FromClause) -> Insert:
+    return insert(order_lines).from_select(_LINES, select(*fresh.c))

@@ -11,13 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import FromClause, Table, case, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    FromClause,
+    Select,
+    Table,
+    Text,
+    Uuid,
+    all_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import Handed, hand
 from crm_integration.tenancy.scope import TenantScope
 
 VERSION_COLUMNS = (
@@ -54,36 +67,20 @@ def upsert_versions(
     if not rows:
         return outcome
     names = (id_column, *columns, *VERSION_COLUMNS)
-    staged = stage(scope.connection, table, names, rows)
-    idle = _classify(scope, table, staged, id_column, outcome)
+    said = hand(scope.connection, "said", table, names, rows)
+    idle = _classify(scope, table, said, id_column, outcome)
     if len(idle) < len(rows):
-        _write(scope, table, staged, names, id_column, idle)
+        values = {"tenant": scope.tenant, "idle": idle, **said.values}
+        scope.connection.execute(_write(table, said.source, names, id_column), values)
     return outcome
 
 
 def _classify(
-    scope: TenantScope, table: Table, staged: FromClause, id_column: str, outcome: Upserted
+    scope: TenantScope, table: Table, said: Handed, id_column: str, outcome: Upserted
 ) -> list[UUID]:
-    """Sort staged ids into `outcome`; returns those that need no write at all."""
-    order = ("rank", "source_time", "observation", "raw_id")
-    found = scope.connection.execute(
-        select(
-            staged.c[id_column],
-            table.c[id_column].is_(None).label("is_new"),
-            *(staged.c[name] for name in order),
-            *(table.c[name] for name in order),
-            (table.c.content_digest == staged.c.content_digest).label("equal"),
-            or_(
-                table.c.rules_version != staged.c.rules_version,
-                table.c.schema_version != staged.c.schema_version,
-            ).label("judged_anew"),
-        ).join_from(
-            staged,
-            table,
-            (table.c.tenant_id == scope.tenant) & (table.c[id_column] == staged.c[id_column]),
-            isouter=True,
-        )
-    )
+    """Sort the ids into `outcome`; returns those that need no write at all."""
+    compared = _compared(table, said.source, id_column)
+    found = scope.connection.execute(compared, {"tenant": scope.tenant, **said.values})
     idle: list[UUID] = []
     for row in found:
         identifier: UUID = row[0]
@@ -102,17 +99,34 @@ def _classify(
     return idle
 
 
-def _write(
-    scope: TenantScope,
-    table: Table,
-    staged: FromClause,
-    names: Sequence[str],
-    id_column: str,
-    idle: Sequence[UUID],
-) -> None:
-    rows = select(literal(scope.tenant), *(staged.c[name] for name in names))
-    if idle:
-        rows = rows.where(staged.c[id_column].not_in(idle))
+@lru_cache(maxsize=64)
+def _compared(table: Table, said: FromClause, id_column: str) -> Select[Any]:
+    """What is said beside what is stored, each by its version."""
+    order = ("rank", "source_time", "observation", "raw_id")
+    return select(
+        said.c[id_column],
+        table.c[id_column].is_(None).label("is_new"),
+        *(said.c[name] for name in order),
+        *(table.c[name] for name in order),
+        (table.c.content_digest == said.c.content_digest).label("equal"),
+        or_(
+            table.c.rules_version != said.c.rules_version,
+            table.c.schema_version != said.c.schema_version,
+        ).label("judged_anew"),
+    ).join_from(
+        said,
+        table,
+        (table.c.tenant_id == bindparam("tenant")) & (table.c[id_column] == said.c[id_column]),
+        isouter=True,
+    )
+
+
+@lru_cache(maxsize=64)
+def _write(table: Table, said: FromClause, names: tuple[str, ...], id_column: str) -> Insert:
+    """All but the `idle`."""
+    rows = select(bindparam("tenant", type_=Text), *(said.c[name] for name in names)).where(
+        said.c[id_column] != all_(bindparam("idle", type_=ARRAY(Uuid)))
+    )
     statement = insert(table).from_select(["tenant_id", *names], rows)
     new = statement.excluded
     differs = table.c.content_digest != new.content_digest
@@ -121,8 +135,6 @@ def _write(
         table.c.needs_projection, differs, table.c.rules_version != new.rules_version
     )
     updates["changed_at"] = case((differs, func.now()), else_=table.c.changed_at)
-    scope.connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[table.c.tenant_id, table.c[id_column]], set_=updates
-        )
+    return statement.on_conflict_do_update(
+        index_elements=[table.c.tenant_id, table.c[id_column]], set_=updates
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_integration.errors import NotFound
@@ -32,11 +32,14 @@ def store_secrets(scope: TenantScope, connection_id: str, secrets: Mapping[str, 
     )
 
 
+_SEALED = select(credentials.c.sealed).where(
+    credentials.c.connection_id == bindparam("connection")
+)
+
+
 def open_secrets(scope: TenantScope, connection_id: str) -> dict[str, str]:
     """The secrets of a connection. Raises NotFound, SealBroken."""
-    sealed = scope.connection.scalar(
-        select(credentials.c.sealed).where(credentials.c.connection_id == connection_id)
-    )
+    sealed = scope.connection.scalar(_SEALED, {"connection": connection_id})
     if sealed is None:
         raise NotFound(f"connection {connection_id!r} has no credentials: connect it again")
     return orjson.loads(scope.keys.open(_TABLE, connection_id, sealed))

@@ -7,19 +7,26 @@ only after its raw record is committed, so a kill in between repeats it, which i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from itertools import chain
+from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Engine,
-    and_,
+    Executable,
+    Integer,
+    Row,
+    Uuid,
+    any_,
+    bindparam,
+    case,
     delete,
     func,
     or_,
@@ -27,6 +34,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm_integration.errors import CrmIntegrationError
@@ -193,8 +201,7 @@ def drain(
             reached(RAW_COMMITTED)
             # The raw records are committed by now; only then do the rows leave the queue. Those
             # of another connection of this tenant stay, and those that carry no object.
-            claim.execute(delete(webhook_queue).where(webhook_queue.c.drop_id.in_(read)))
-            note_touched(claim, tenant, brought.days)
+            _take_out(claim, tenant, read, brought)
         reached(QUEUE_ACKNOWLEDGED)
         if len(claimed) < most:
             break
@@ -218,10 +225,18 @@ def _postpone(ops: Engine, deliveries: Iterable[UUID], run_id: str) -> None:
 def acknowledge(ops: Engine, tenant: str, deliveries: Iterable[UUID], kept: Kept) -> None:
     """Take deliveries out of the queue: what they told about has been read and kept."""
     with ops.begin() as connection:
-        done = list(deliveries)
-        connection.execute(delete(webhook_queue).where(webhook_queue.c.drop_id.in_(done)))
-        note_touched(connection, tenant, kept.days)
+        _take_out(connection, tenant, deliveries, kept)
     reached(QUEUE_ACKNOWLEDGED)
+
+
+def _take_out(connection: Connection, tenant: str, read: Iterable[UUID], kept: Kept) -> None:
+    connection.execute(_DONE, {"read": list(read)})
+    note_touched(connection, tenant, kept.days)
+
+
+_DONE = delete(webhook_queue).where(
+    webhook_queue.c.drop_id == any_(bindparam("read", type_=ARRAY(Uuid)))
+)
 
 
 @dataclass(frozen=True)
@@ -238,22 +253,33 @@ def _claim(
     *,
     postponed: bool,
 ) -> list[_Claimed]:
+    asked = {"the_lane": lane_of(tenant), "tenant": tenant, "most": most}
+    if behind is not None:
+        asked |= {"behind_at": behind.ready_at, "behind_id": behind.drop_id}
+    statement = _claimable(postponed=postponed, further=behind is not None)
+    return [_Claimed(*row) for row in connection.execute(statement, asked)]
+
+
+@lru_cache(maxsize=4)
+def _claimable(*, postponed: bool, further: bool) -> Executable:
     ready = webhook_queue.c.ready_at <= func.now()
     place = tuple_(webhook_queue.c.ready_at, webhook_queue.c.drop_id)
-    further = [] if behind is None else [place > tuple_(behind.ready_at, behind.drop_id)]
-    rows = connection.execute(
+    behind = tuple_(
+        bindparam("behind_at", type_=webhook_queue.c.ready_at.type),
+        bindparam("behind_id", type_=webhook_queue.c.drop_id.type),
+    )
+    return (
         select(webhook_queue.c.ready_at, webhook_queue.c.drop_id)
         .where(
-            webhook_queue.c.lane == lane_of(tenant),
-            webhook_queue.c.tenant_id == tenant,
+            webhook_queue.c.lane == bindparam("the_lane"),
+            webhook_queue.c.tenant_id == bindparam("tenant"),
             or_(ready, webhook_queue.c.tries == 0) if postponed else ready,
-            *further,
+            *([place > behind] if further else []),
         )
         .order_by(webhook_queue.c.ready_at, webhook_queue.c.drop_id)
-        .limit(most)
+        .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
     )
-    return [_Claimed(row.ready_at, row.drop_id) for row in rows]
 
 
 def _keep(
@@ -267,68 +293,68 @@ def _keep(
     """What became of the deliveries of this connection, and which ones are done with; those that
     only name an object are added to `thin`."""
     kept, read = Kept(), set[UUID]()
+    left = set(claimed)
     with tenancy.scope(tenant) as scope:
-        for group in _groups(scope, store, claimed):
+        while left and (group := _next_group(scope, store, left)):
             brought, named = _keep_group(scope, store, group, run_id)
             kept += brought
-            read |= {drop_id for drop_id, _ in group} - set(named)
+            ids: set[UUID] = {row.drop_id for row in group}
+            read |= ids - set(named)
             for drop_id, one in named.items():
                 thin[one].append(drop_id)
+            left = left - ids if len(group) < group[0].of_store else set[UUID]()
     return kept, read
 
 
-_Sized = tuple[UUID, int]
-"""A delivery and the bytes of its body."""
+def _next_group(
+    scope: TenantScope, store: StoredConnection, ids: Collection[UUID]
+) -> Sequence[Row[Any]]:
+    """Deliveries of this connection as they came, as many as fit into memory; the body of one
+    that is too large is not read. `of_store` is how many there are in all."""
+    asked = {"tenant": scope.tenant, "connection": store.connection_id, "ids": list(ids)}
+    return scope.connection.execute(_GROUP, asked).all()
 
 
-def _groups(
-    scope: TenantScope, store: StoredConnection, claimed: Sequence[UUID]
-) -> Iterator[list[_Sized]]:
-    """The deliveries of this connection as they came, as many at a time as fit into memory."""
-    rows = scope.connection.execute(
-        select(webhook_drop.c.drop_id, func.octet_length(webhook_drop.c.body))
-        .where(_of(scope, store, claimed))
-        .order_by(webhook_drop.c.received_at)
-    ).all()
-    group: list[_Sized] = []
-    for drop_id, size in rows:
-        if group and sum(one[1] for one in group) + size > DRAIN_BYTES:
-            yield group
-            group = []
-        group.append((drop_id, size))
-    if group:
-        yield group
-
-
-def _of(scope: TenantScope, store: StoredConnection, ids: Sequence[UUID]) -> ColumnElement[bool]:
-    return and_(
-        webhook_drop.c.tenant_id == scope.tenant,
-        webhook_drop.c.connection_id == store.connection_id,
-        webhook_drop.c.drop_id.in_(ids),
+def _group() -> Executable:
+    size = func.octet_length(webhook_drop.c.body)
+    order = (webhook_drop.c.received_at, webhook_drop.c.drop_id)
+    sized = (
+        select(
+            *(webhook_drop.c[name] for name in ("drop_id", "headers", "body", "received_at")),
+            size.label("size"),
+            func.sum(size).over(order_by=order).label("up_to"),
+            func.count().over().label("of_store"),
+        )
+        .where(
+            webhook_drop.c.tenant_id == bindparam("tenant"),
+            webhook_drop.c.connection_id == bindparam("connection"),
+            webhook_drop.c.drop_id == any_(bindparam("ids", type_=ARRAY(Uuid))),
+        )
+        .subquery()
+    )
+    fits = case((sized.c.size <= LARGEST, sized.c.body))
+    return (
+        select(sized.c.drop_id, sized.c.headers, fits.label("body"), sized.c.received_at)
+        .add_columns(sized.c.size, sized.c.of_store)
+        .where(or_(sized.c.up_to <= DRAIN_BYTES, sized.c.up_to == sized.c.size))
+        .order_by(sized.c.received_at, sized.c.drop_id)
     )
 
 
+_GROUP = _group()
+
+
 def _keep_group(
-    scope: TenantScope, store: StoredConnection, group: Sequence[_Sized], run_id: str
+    scope: TenantScope, store: StoredConnection, group: Sequence[Row[Any]], run_id: str
 ) -> tuple[Kept, dict[UUID, Named]]:
     """What a group brought, and which of its deliveries only name an object."""
-    bad = [BadDelivery(one, too_large(size)) for one, size in group if size > LARGEST]
-    rows = scope.connection.execute(
-        select(
-            webhook_drop.c.drop_id,
-            webhook_drop.c.headers,
-            webhook_drop.c.body,
-            webhook_drop.c.received_at,
-        )
-        .where(_of(scope, store, [one for one, size in group if size <= LARGEST]))
-        .order_by(webhook_drop.c.received_at)
-    ).all()
+    bad = [BadDelivery(row.drop_id, too_large(row.size)) for row in group if row.body is None]
     platform = connector(store.platform)
     carried: dict[UUID, SourceObject | Named | None] = {}
     heard: dict[str, datetime] = {}
-    for row in rows:
+    for row in (row for row in group if row.body is not None):
         try:
-            topic, carried[row.drop_id] = _object(platform, _opened(scope.keys, *row[:3]))
+            topic, carried[row.drop_id] = _object(platform, _opened(scope.keys, row))
         except Unreadable as problem:
             bad.append(BadDelivery(row.drop_id, problem))
             continue
@@ -345,11 +371,11 @@ def _keep_group(
     return brought, named
 
 
-def _opened(keys: TenantKeys, drop_id: UUID, headers: bytes, body: bytes) -> Dropped:
+def _opened(keys: TenantKeys, row: Row[Any]) -> Dropped:
     return Dropped(
-        drop_id,
-        orjson.loads(keys.open("webhook_drop", f"{drop_id}/headers", headers)),
-        keys.open("webhook_drop", f"{drop_id}/body", body),
+        row.drop_id,
+        orjson.loads(keys.open("webhook_drop", f"{row.drop_id}/headers", row.headers)),
+        keys.open("webhook_drop", f"{row.drop_id}/body", row.body),
     )
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import FromClause, Text, bindparam, func, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 
+from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.intake import webhook_subscriptions as table
 from crm_integration.tenancy.scope import TenantScope
 
@@ -44,31 +46,34 @@ def known_topics(scope: TenantScope, connection_id: str) -> dict[str, Known]:
 
 def note_heard(scope: TenantScope, connection_id: str, heard: Mapping[str, datetime]) -> None:
     """Deliveries of these topics were received then; an earlier time changes nothing."""
-    _upsert(
-        scope,
-        connection_id,
-        [{"topic": topic, "heard_at": at} for topic, at in sorted(heard.items())],
-        {"heard_at": func.greatest},
+    if not heard:
+        return
+    names = ("topic", "heard_at")
+    rows = hand(scope.connection, "heard", table, names, sorted(heard.items()))
+    place = {"tenant": scope.tenant, "connection": connection_id}
+    scope.connection.execute(_note_heard(rows.source), {**place, **rows.values})
+
+
+@lru_cache(maxsize=2)
+def _note_heard(heard: FromClause) -> Insert:
+    place = bindparam("tenant", type_=Text), bindparam("connection", type_=Text)
+    statement = insert(table).from_select(
+        ("tenant_id", "connection_id", "topic", "heard_at"), select(*place, *heard.c)
+    )
+    newest = func.greatest(table.c.heard_at, statement.excluded.heard_at)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_={"heard_at": newest}
     )
 
 
 def note_looks(scope: TenantScope, connection_id: str, looks: list[dict[str, Any]]) -> None:
     """What a look found: rows with `topic`, `state`, `good_since`, `silent_since`, `problem`."""
     rows = [{**one, "checked_at": func.clock_timestamp()} for one in looks]
-    _upsert(scope, connection_id, rows, {})
-
-
-def _upsert(
-    scope: TenantScope, connection_id: str, rows: list[dict[str, Any]], merged: Mapping[str, Any]
-) -> None:
-    """The given columns are replaced, or merged with what was there."""
     if not rows:
         return
     place = {"tenant_id": scope.tenant, "connection_id": connection_id}
     statement = insert(table).values([{**place, **row} for row in rows])
     new = {name: statement.excluded[name] for name in rows[0] if name != "topic"}
-    for name, merge in merged.items():
-        new[name] = merge(table.c[name], new[name])
     scope.connection.execute(
         statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=new)
     )

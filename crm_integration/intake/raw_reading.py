@@ -9,12 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import FromClause, Select, and_, func, lateral, not_, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    FromClause,
+    Integer,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    false,
+    func,
+    lateral,
+    not_,
+    or_,
+    select,
+    true,
+)
 
-from crm_integration.storage.bulk import stage
+from crm_integration.intake.tombstones import OF_CONNECTION
+from crm_integration.storage.bulk import Handed, hand
 from crm_integration.storage.tables.intake import GONE, IS_GONE, raw_records
 from crm_integration.tenancy.scope import TenantScope
 
@@ -41,6 +59,8 @@ class RawRecord:
     parent_shape: str = ""
     stored: int = 0
     """Bytes of the payload as it is stored, its parent's with it."""
+    was_gone: bool = False
+    """Its object has a tombstone, whether it is back or not."""
 
     @property
     def is_gone(self) -> bool:
@@ -50,16 +70,16 @@ class RawRecord:
 
 def underived(scope: TenantScope, connection_id: str) -> frozenset[str]:
     """Object types with a raw record that nobody has derived so far."""
-    rows = scope.connection.execute(
-        select(raw_records.c.object_type)
-        .where(
-            raw_records.c.tenant_id == scope.tenant,
-            raw_records.c.connection_id == connection_id,
-            raw_records.c.outcome.is_(None),
-        )
-        .distinct()
-    )
-    return frozenset(rows.scalars())
+    place = {"tenant": scope.tenant, "connection": connection_id}
+    return frozenset(scope.connection.execute(_UNDERIVED, place).scalars())
+
+
+_UNDERIVED = (
+    select(raw_records.c.object_type)
+    .where(*OF_CONNECTION, raw_records.c.outcome.is_(None))
+    .distinct()
+)
+_OF_TYPE = (*OF_CONNECTION, raw_records.c.object_type == bindparam("of_type"))
 
 
 def newest_in_window(
@@ -80,24 +100,30 @@ def newest_in_window(
     `CHUNK_BYTES`, behind `after`; `is_last` tells whether there are more. "Newest" is the order
     of versions: source time, then how it was seen, then our receipt order.
     """
-    touched = (
+    touched = _touched(further=after is not None)
+    asked = {"first": days[0], "behind": days[1], "most": limit, "after": after}
+    place = (scope, connection_id, object_type)
+    return _read_newest(*place, Handed(touched, asked), parent_type, CHUNK_BYTES)
+
+
+@lru_cache(maxsize=2)
+def _touched(*, further: bool) -> Subquery:
+    day = raw_records.c.day
+    return (
         select(raw_records.c.source_id)
         .where(
-            raw_records.c.tenant_id == scope.tenant,
-            raw_records.c.connection_id == connection_id,
-            raw_records.c.object_type == object_type,
+            *_OF_TYPE,
             or_(
-                and_(raw_records.c.day >= days[0], raw_records.c.day < days[1]),
+                and_(day >= bindparam("first"), day < bindparam("behind")),
                 raw_records.c.outcome.is_(None),
             ),
-            *([raw_records.c.source_id > after] if after is not None else []),
+            *([raw_records.c.source_id > bindparam("after")] if further else []),
         )
         .distinct()
         .order_by(raw_records.c.source_id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
         .subquery()
     )
-    return _read_newest(scope, connection_id, object_type, touched, parent_type, CHUNK_BYTES)
 
 
 def is_last(records: Sequence[RawRecord], limit: int) -> bool:
@@ -114,9 +140,8 @@ def newest_of(
     parent_type: str | None = None,
 ) -> list[RawRecord]:
     """The newest raw record of each of these objects, whatever its day."""
-    asked = stage(
-        scope.connection, raw_records, ("source_id",), [(one,) for one in set(source_ids)]
-    )
+    ids = [(one,) for one in set(source_ids)]
+    asked = hand(scope.connection, "asked", raw_records, ("source_id",), ids)
     return _read_newest(scope, connection_id, object_type, asked, parent_type)
 
 
@@ -124,7 +149,7 @@ def _read_newest(
     scope: TenantScope,
     connection_id: str,
     object_type: str,
-    asked: FromClause,
+    asked: Handed,
     parent_type: str | None,
     most_bytes: int | None = None,
     *,
@@ -133,25 +158,43 @@ def _read_newest(
     """`most_bytes`: a record is read only if those before it have fewer in all. A parent is
     counted with each of its children: rather too few in a chunk than an order of megabytes each.
     """
-    own = _newest(scope, connection_id, object_type, asked.c.source_id, living=living)
+    statement = _newest_of(
+        asked.source, parents=parent_type is not None, capped=most_bytes is not None, living=living
+    )
+    place = {"tenant": scope.tenant, "connection": connection_id, "of_type": object_type}
+    also = {"of_parents": parent_type, "most_bytes": most_bytes}
+    rows = scope.connection.execute(statement, {**place, **also, **asked.values}).all()
+    parents = _parents(scope, connection_id, parent_type, {row.parent_id for row in rows})
+    return [_opened(scope, row, parents.get(row.parent_id, (None, ""))) for row in rows]
+
+
+@lru_cache(maxsize=16)
+def _newest_of(asked: FromClause, *, parents: bool, capped: bool, living: bool) -> Select[Any]:
+    own = _newest("of_type", asked.c.source_id, living=living)
     joined, size = asked.join(own, true()), func.octet_length(own.c.payload)
-    if parent_type is not None:
-        parent = _newest(scope, connection_id, parent_type, own.c.parent_id, living=True)
+    if parents:
+        parent = _newest("of_parents", own.c.parent_id, living=True)
         joined = joined.outerjoin(parent, true())
         size = size + func.coalesce(func.octet_length(parent.c.payload), 0)
     before = func.sum(size).over(order_by=own.c.source_id) - size
     found = (
         select(own.c.uid, *(own.c[name] for name in _READ), size.label("stored"))
-        .add_columns(before.label("before"))
+        .add_columns(before.label("before"), _was_gone(own.c.source_id).label("was_gone"))
         .select_from(joined)
         .subquery()
     )
     statement = select(found).order_by(found.c.source_id)
-    if most_bytes is not None:
-        statement = statement.where(found.c.before < most_bytes)
-    rows = scope.connection.execute(statement).all()
-    parents = _parents(scope, connection_id, parent_type, {row.parent_id for row in rows})
-    return [_opened(scope, row, parents.get(row.parent_id, (None, ""))) for row in rows]
+    if capped:
+        statement = statement.where(found.c.before < bindparam("most_bytes", type_=Integer))
+    return statement
+
+
+def _was_gone(source_id: ColumnElement[str]) -> ColumnElement[bool]:
+    return (
+        select(raw_records.c.raw_id)
+        .where(*_OF_TYPE, raw_records.c.source_id == source_id, IS_GONE)
+        .exists()
+    )
 
 
 def last_words_of(
@@ -163,9 +206,8 @@ def last_words_of(
     parent_type: str | None = None,
 ) -> list[RawRecord]:
     """The newest raw record in which each of these objects still existed."""
-    asked = stage(
-        scope.connection, raw_records, ("source_id",), [(one,) for one in set(source_ids)]
-    )
+    ids = [(one,) for one in set(source_ids)]
+    asked = hand(scope.connection, "asked", raw_records, ("source_id",), ids)
     return _read_newest(scope, connection_id, object_type, asked, parent_type, living=True)
 
 
@@ -179,44 +221,39 @@ def overtaken(
     `CHUNK_BYTES` of them are in memory at a time: whoever keeps what they say, not them, may
     meet any number of versions of any size.
     """
-    asked = stage(
-        scope.connection,
-        raw_records,
-        ("source_id", "raw_id"),
-        [(one.source_id, one.raw_id) for one in newest],
-    )
-    after = 0
+    ids = [(one.source_id, one.raw_id) for one in newest]
+    asked = hand(scope.connection, "asked", raw_records, ("source_id", "raw_id"), ids)
+    place = {"tenant": scope.tenant, "connection": connection_id, "of_type": object_type}
+    statement, after = _overtaken(asked.source), 0
     while True:
-        statement = _overtaken(scope, connection_id, object_type, asked, after)
-        rows = scope.connection.execute(statement).all()
+        said = {**place, **asked.values, "after": after, "most_bytes": CHUNK_BYTES}
+        rows = scope.connection.execute(statement, said).all()
         yield from (_opened(scope, row, (None, "")) for row in rows)
         if sum(row.stored for row in rows) < CHUNK_BYTES:
             return
         after = rows[-1].raw_id
 
 
-def _overtaken(
-    scope: TenantScope, connection_id: str, object_type: str, asked: FromClause, after: int
-) -> Select[Any]:
+@lru_cache(maxsize=16)
+def _overtaken(asked: FromClause) -> Select[Any]:
     """Those received behind `after`, each only if those before it have less than `CHUNK_BYTES`."""
     size = func.octet_length(raw_records.c.payload)
     before = func.sum(size).over(order_by=raw_records.c.raw_id) - size
     found = (
         select(raw_records.c.uid, *(raw_records.c[name] for name in _READ), size.label("stored"))
-        .add_columns(before.label("before"))
+        .add_columns(before.label("before"), false().label("was_gone"))
         .join_from(asked, raw_records, raw_records.c.source_id == asked.c.source_id)
         .where(
-            raw_records.c.tenant_id == scope.tenant,
-            raw_records.c.connection_id == connection_id,
-            raw_records.c.object_type == object_type,
+            *_OF_TYPE,
             raw_records.c.raw_id != asked.c.raw_id,
-            raw_records.c.raw_id > after,
+            raw_records.c.raw_id > bindparam("after"),
             raw_records.c.outcome.is_(None),
             not_(IS_GONE),
         )
         .subquery()
     )
-    return select(found).where(found.c.before < CHUNK_BYTES).order_by(found.c.raw_id)
+    fits = found.c.before < bindparam("most_bytes", type_=Integer)
+    return select(found).where(fits).order_by(found.c.raw_id)
 
 
 def _opened(scope: TenantScope, row: Any, parent: tuple[bytes | None, str]) -> RawRecord:
@@ -232,6 +269,7 @@ def _opened(scope: TenantScope, row: Any, parent: tuple[bytes | None, str]) -> R
         parent=parent[0],
         parent_shape=parent[1],
         stored=row.stored,
+        was_gone=row.was_gone,
     )
 
 
@@ -241,16 +279,14 @@ _READ = (
 )
 
 
-def _newest(
-    scope: TenantScope, connection_id: str, object_type: str, source_id: Any, *, living: bool
-) -> Any:
-    """`living`: a tombstone says nothing, whoever needs words takes the last ones."""
+def _newest(type_name: str, source_id: Any, *, living: bool) -> Any:
+    """Of the type whose name is given as `type_name`. `living`: a tombstone says nothing, whoever
+    needs words takes the last ones."""
     return lateral(
         select(raw_records.c.uid, *(raw_records.c[name] for name in _READ))
         .where(
-            raw_records.c.tenant_id == scope.tenant,
-            raw_records.c.connection_id == connection_id,
-            raw_records.c.object_type == object_type,
+            *OF_CONNECTION,
+            raw_records.c.object_type == bindparam(type_name),
             raw_records.c.source_id == source_id,
             *([not_(IS_GONE)] if living else []),
         )
@@ -269,14 +305,18 @@ def _parents(
     wanted = [(identifier,) for identifier in ids if identifier is not None]
     if parent_type is None or not wanted:
         return {}
-    asked: FromClause = stage(scope.connection, raw_records, ("source_id",), wanted)
-    newest = _newest(scope, connection_id, parent_type, asked.c.source_id, living=True)
-    rows = scope.connection.execute(
-        select(newest.c.source_id, newest.c.uid, newest.c.payload, newest.c.shape).join_from(
-            asked, newest, true()
-        )
-    )
+    asked = hand(scope.connection, "asked", raw_records, ("source_id",), wanted)
+    place = {"tenant": scope.tenant, "connection": connection_id, "of_type": parent_type}
+    rows = scope.connection.execute(_words_of(asked.source), {**place, **asked.values})
     return {row.source_id: (_open(scope, row.uid, row.payload), row.shape) for row in rows}
+
+
+@lru_cache(maxsize=16)
+def _words_of(asked: FromClause) -> Executable:
+    newest = _newest("of_type", asked.c.source_id, living=True)
+    return select(newest.c.source_id, newest.c.uid, newest.c.payload, newest.c.shape).join_from(
+        asked, newest, true()
+    )
 
 
 def _open(scope: TenantScope, uid: UUID, sealed: bytes) -> bytes:

@@ -12,18 +12,35 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import case, func, insert, lateral, literal, or_, select, true, update
+from sqlalchemy import (
+    Executable,
+    FromClause,
+    Insert,
+    Integer,
+    Text,
+    Update,
+    bindparam,
+    case,
+    func,
+    insert,
+    lateral,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from crm_integration.intake.limits import TOO_LARGE, admitted
-from crm_integration.intake.tombstones import gone_since, has_tombstone
-from crm_integration.storage.bulk import stage
+from crm_integration.intake.tombstones import OF_CONNECTION, gone_since, has_tombstone
+from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.intake import raw_records
+from crm_integration.storage.tables.tenancy import tenants
 from crm_integration.stores._contract import SourceObject
 from crm_integration.tenancy.scope import TenantScope
-from crm_integration.tenancy.tenants import started_on
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 """A source time later than receipt plus this counts as receipt (architecture, section 5)."""
@@ -128,10 +145,9 @@ def keep(
     batch = [admitted(source, scope.keys) for source in objects]
     if not batch:
         return Kept()
-    now: datetime = scope.connection.execute(select(func.clock_timestamp())).scalar_one()
     keys = {(source.object_type, source.source_id) for source, _ in batch}
     latest = _latest_of(scope, connection_id, keys)
-    days = Days(started_on(scope), now)
+    days = Days.of_now(scope)
     sorted_ = _Sorted(gone=_gone(scope, connection_id, latest))
     for source, marks in batch:
         _sort(scope, source, marks, source.shape or shape, observation, latest, days, sorted_)
@@ -146,12 +162,20 @@ def keep(
     )
 
 
+_NOW = select(tenants.c.started_on, func.clock_timestamp())
+
+
 @dataclass(frozen=True)
 class Days:
     """A raw record's day: of its source time where that can be believed, else of receipt."""
 
     first: date
     now: datetime
+
+    @classmethod
+    def of_now(cls, scope: TenantScope) -> Days:
+        """Those of a tenant at this moment, by the database's clock."""
+        return cls(*scope.connection.execute(_NOW).one())
 
     def believed(self, source_time: datetime | None) -> tuple[datetime, bool]:
         """The time to keep, and whether the store's own lay in the future."""
@@ -214,7 +238,16 @@ def _sort(
 def _latest_of(
     scope: TenantScope, connection_id: str, keys: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], _Latest]:
-    asked = stage(scope.connection, raw_records, ("object_type", "source_id"), keys)
+    asked = hand(scope.connection, "asked", raw_records, ("object_type", "source_id"), keys)
+    rows = scope.connection.execute(
+        _latest(asked.source),
+        {"tenant": scope.tenant, "connection": connection_id, **asked.values},
+    )
+    return {(row[0], row[1]): _Latest(*row[2:]) for row in rows}
+
+
+@lru_cache(maxsize=16)
+def _latest(asked: FromClause) -> Executable:
     newest = lateral(
         select(
             raw_records.c.raw_id,
@@ -223,21 +256,17 @@ def _latest_of(
             raw_records.c.digest,
             raw_records.c.flags,
             raw_records.c.shape,
-            has_tombstone(scope, connection_id, asked).label("has_tombstone"),
+            has_tombstone(asked).label("has_tombstone"),
         )
         .where(
-            raw_records.c.tenant_id == scope.tenant,
-            raw_records.c.connection_id == connection_id,
+            *OF_CONNECTION,
             raw_records.c.object_type == asked.c.object_type,
             raw_records.c.source_id == asked.c.source_id,
         )
         .order_by(raw_records.c.raw_id.desc())
         .limit(1)
     )
-    rows = scope.connection.execute(
-        select(asked.c.object_type, asked.c.source_id, newest).join_from(asked, newest, true())
-    )
-    return {(row[0], row[1]): _Latest(*row[2:]) for row in rows}
+    return select(asked.c.object_type, asked.c.source_id, newest).join_from(asked, newest, true())
 
 
 def _gone(
@@ -274,25 +303,26 @@ def insert_records(
     if not rows:
         return
     # The position keeps our receipt order: raw ids are given in the order of the batch.
-    staged = stage(
+    fresh = hand(
         scope.connection,
+        "fresh",
         raw_records,
         (*_COLUMNS, "seen_again"),
         ((*row, position) for position, row in enumerate(rows)),
     )
-    chosen = select(*(staged.c[name] for name in _COLUMNS)).order_by(staged.c.seen_again)
-    ordered = chosen.subquery()
+    said = {"tenant": scope.tenant, "connection": connection_id, "run": run_id}
     scope.connection.execute(
-        insert(raw_records).from_select(
-            ["tenant_id", "connection_id", "observation", "run_id", *_COLUMNS],
-            select(
-                literal(scope.tenant),
-                literal(connection_id),
-                literal(int(observation)),
-                literal(run_id),
-                *ordered.c,
-            ),
-        )
+        _insert(fresh.source), {**said, "how": int(observation), **fresh.values}
+    )
+
+
+@lru_cache(maxsize=16)
+def _insert(fresh: FromClause) -> Insert:
+    chosen = select(*(fresh.c[name] for name in _COLUMNS)).order_by(fresh.c.seen_again)
+    said = [bindparam(name, type_=Text) for name in ("tenant", "connection", "run")]
+    return insert(raw_records).from_select(
+        ["tenant_id", "connection_id", "run_id", "observation", *_COLUMNS],
+        select(*said, bindparam("how", type_=Integer), *chosen.subquery().c),
     )
 
 
@@ -319,21 +349,27 @@ def note_outcomes(
     """
     if not derived:
         return
-    staged = stage(
+    rows = hand(
         scope.connection,
+        "derived",
         raw_records,
         ("source_id", "raw_id", "outcome"),
         [(source_id, *found) for source_id, found in derived.items()],
     )
-    newest = raw_records.c.raw_id == staged.c.raw_id
-    known = func.coalesce(staged.c.outcome, raw_records.c.outcome, "nothing")
-    scope.connection.execute(
+    place = {"tenant": scope.tenant, "connection": connection_id, "of_type": object_type}
+    scope.connection.execute(_note_outcomes(rows.source), {**place, **rows.values})
+
+
+@lru_cache(maxsize=16)
+def _note_outcomes(derived: FromClause) -> Update:
+    newest = raw_records.c.raw_id == derived.c.raw_id
+    known = func.coalesce(derived.c.outcome, raw_records.c.outcome, "nothing")
+    return (
         update(raw_records)
         .where(
-            raw_records.c.tenant_id == scope.tenant,
-            raw_records.c.connection_id == connection_id,
-            raw_records.c.object_type == object_type,
-            raw_records.c.source_id == staged.c.source_id,
+            *OF_CONNECTION,
+            raw_records.c.object_type == bindparam("of_type"),
+            raw_records.c.source_id == derived.c.source_id,
             or_(newest, raw_records.c.outcome.is_(None)),
             or_(~newest, raw_records.c.outcome.is_distinct_from(known)),
         )

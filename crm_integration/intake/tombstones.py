@@ -6,17 +6,25 @@ ends at gone, and an old delivery that comes late brings nobody back to life.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, func, not_, select
+from sqlalchemy import ColumnElement, Executable, FromClause, Select, bindparam, func, not_, select
 
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.intake import IS_GONE, raw_records
 from crm_integration.tenancy.scope import TenantScope
 
 Named = tuple[str, str]
 """(object type, source id)."""
+
+OF_CONNECTION = (
+    raw_records.c.tenant_id == bindparam("tenant"),
+    raw_records.c.connection_id == bindparam("connection"),
+)
+"""Raw records of one connection, in a statement that is built once."""
 
 GONE_AT = func.max(raw_records.c.source_time).filter(IS_GONE)
 LIVED_AT = func.max(raw_records.c.source_time).filter(not_(IS_GONE))
@@ -33,16 +41,16 @@ def gone_since(
     """Which of these objects are gone by their newest version, and since when."""
     if not keys:
         return {}
-    there = _of(scope, connection_id, keys).add_columns(GONE_AT).having(IS_NOT_THERE)
-    return {(row[0], row[1]): row[2] for row in scope.connection.execute(there)}
+    return {(row[0], row[1]): row[2] for row in _rows(scope, connection_id, keys, _gone)}
 
 
-def has_tombstone(scope: TenantScope, connection_id: str, asked: FromClause) -> ColumnElement[bool]:
-    """Whether the object of a row of `asked` was ever gone; for use in a larger query."""
+def has_tombstone(asked: FromClause) -> ColumnElement[bool]:
+    """Whether the object of a row of `asked` was ever gone; for use in a larger query, which is
+    executed with a `tenant` and a `connection`."""
     return (
         select(raw_records.c.raw_id)
         .where(
-            *of_connection(scope, connection_id),
+            *OF_CONNECTION,
             raw_records.c.object_type == asked.c.object_type,
             raw_records.c.source_id == asked.c.source_id,
             IS_GONE,
@@ -58,25 +66,32 @@ def newest_times(
     """The source time of the newest version of each of these objects that is known."""
     if not keys:
         return {}
-    newest = func.max(raw_records.c.source_time)
-    rows = scope.connection.execute(_of(scope, connection_id, keys).add_columns(newest))
-    return {(row[0], row[1]): row[2] for row in rows}
+    return {(row[0], row[1]): row[2] for row in _rows(scope, connection_id, keys, _newest)}
 
 
-def ever_gone(
-    scope: TenantScope, connection_id: str, object_type: str, source_ids: Sequence[str]
-) -> set[str]:
-    """Those of these objects that have a tombstone, gone or back."""
-    if not source_ids:
-        return set()
-    keys = [(object_type, one) for one in source_ids]
-    rows = scope.connection.execute(_of(scope, connection_id, keys).where(IS_GONE))
-    return {row[1] for row in rows}
+def _rows(
+    scope: TenantScope,
+    connection_id: str,
+    keys: Collection[Named],
+    statement: Callable[[FromClause], Executable],
+) -> Sequence[Any]:
+    asked = hand(scope.connection, "asked", raw_records, ("object_type", "source_id"), keys)
+    place = {"tenant": scope.tenant, "connection": connection_id}
+    return scope.connection.execute(statement(asked.source), {**place, **asked.values}).all()
 
 
-def _of(scope: TenantScope, connection_id: str, keys: Collection[Named]) -> Select[str, str]:
+@lru_cache(maxsize=16)
+def _gone(asked: FromClause) -> Executable:
+    return _of(asked).add_columns(GONE_AT).having(IS_NOT_THERE)
+
+
+@lru_cache(maxsize=16)
+def _newest(asked: FromClause) -> Executable:
+    return _of(asked).add_columns(func.max(raw_records.c.source_time))
+
+
+def _of(asked: FromClause) -> Select[str, str]:
     """Type and id of these objects, grouped by both."""
-    asked = stage(scope.connection, raw_records, ("object_type", "source_id"), keys)
     named = raw_records.c.object_type, raw_records.c.source_id
     return (
         select(*named)
@@ -86,7 +101,7 @@ def _of(scope: TenantScope, connection_id: str, keys: Collection[Named]) -> Sele
             (raw_records.c.object_type == asked.c.object_type)
             & (raw_records.c.source_id == asked.c.source_id),
         )
-        .where(*of_connection(scope, connection_id))
+        .where(*OF_CONNECTION)
         .group_by(*named)
     )
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
-from sqlalchemy import Connection, Engine, func, or_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Engine, FromClause, Text, bindparam, func, or_, select, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 
+from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.intake import touched_partitions as touched
 
 HOURLY = timedelta(hours=1)
@@ -32,16 +34,19 @@ def note_touched(connection: Connection, tenant: str, days: Collection[tuple[str
     """Remember days of object types, in the caller's transaction (role `crm_ops`)."""
     if not days:
         return
-    rows = [
-        {"tenant_id": tenant, "object_type": object_type, "day": day}
-        for object_type, day in sorted(days)
-    ]
-    statement = insert(touched).values(rows)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(touched.primary_key.columns),
-            set_={"touched_at": func.clock_timestamp()},
-        )
+    rows = hand(connection, "days", touched, ("object_type", "day"), sorted(days))
+    connection.execute(_note(rows.source), {"tenant": tenant, **rows.values})
+
+
+@lru_cache(maxsize=2)
+def _note(days: FromClause) -> Insert:
+    tenant = bindparam("tenant", type_=Text)
+    statement = insert(touched).from_select(
+        ("tenant_id", "object_type", "day"), select(tenant, *days.c)
+    )
+    return statement.on_conflict_do_update(
+        index_elements=list(touched.primary_key.columns),
+        set_={"touched_at": func.clock_timestamp()},
     )
 
 

@@ -116,13 +116,16 @@ def release(scope: TenantScope, object_type: str, check_name: str | None, by: st
     return len(released)
 
 
+_OPEN = (
+    select(*(holds.c[name] for name in Hold.__dataclass_fields__))
+    .where(holds.c.released_at.is_(None))
+    .order_by(holds.c.hold_id)
+)
+
+
 def open_holds(scope: TenantScope) -> dict[str, tuple[Hold, ...]]:
     """Open holds by object type, oldest first; a type without one is left out."""
-    rows = scope.connection.execute(
-        select(*(holds.c[name] for name in Hold.__dataclass_fields__))
-        .where(holds.c.released_at.is_(None))
-        .order_by(holds.c.hold_id)
-    )
+    rows = scope.connection.execute(_OPEN)
     found: dict[str, tuple[Hold, ...]] = {}
     for row in rows.mappings():
         hold = Hold(**row)

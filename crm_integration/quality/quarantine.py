@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
-from sqlalchemy import Exists, and_, case, distinct, exists, func, literal, select, update
+from sqlalchemy import (
+    Exists,
+    and_,
+    bindparam,
+    case,
+    distinct,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from crm_integration.quality.row_checks import THE_ROW
@@ -87,14 +98,15 @@ def release_passed(
 ) -> int:
     """Release what was open for these objects and was not found again; returns how many."""
     judged = [(storable(source_id),) for source_id in dict.fromkeys(source_ids)]
+    place = {"connection": connection_id, "of_entity": entity}
+    # The usual batch has nothing to release.
+    if not judged or not scope.connection.scalar(_ANY_OPEN, place):
+        return 0
     is_open = and_(
         quarantine.c.connection_id == connection_id,
         quarantine.c.entity == entity,
         quarantine.c.released_at.is_(None),
     )
-    # The usual batch has nothing to release, and a temporary table costs milliseconds.
-    if not judged or not scope.connection.scalar(select(exists().where(is_open))):
-        return 0
     objects_judged = stage(scope.connection, quarantine, ("source_id",), judged)
     statement = (
         update(quarantine)
@@ -104,6 +116,15 @@ def release_passed(
     if still:
         statement = statement.where(~_found_again(scope, still))
     return scope.connection.execute(statement).rowcount
+
+
+_ANY_OPEN = select(
+    exists().where(
+        quarantine.c.connection_id == bindparam("connection"),
+        quarantine.c.entity == bindparam("of_entity"),
+        quarantine.c.released_at.is_(None),
+    )
+)
 
 
 def _found_again(scope: TenantScope, still: Set[StillFound]) -> Exists:

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 APPLICATION = "crm_integration"
+FRESH = 1.0
+"""Seconds after its last use in which a pooled connection is taken without asking the server."""
+
+_USED_AT = "crm_integration.used_at"
 STATEMENT_TIMEOUT_MS = 600_000  # ten minutes: above the longest bulk upsert, below a night
 _engines: dict[tuple[str, int, int], Engine] = {}
 _guard = threading.Lock()
@@ -60,13 +68,32 @@ def _create(url: str, pool_size: int) -> Engine:
     arguments = {"options": options.strip()}
     if "application_name" not in make_url(url).query:
         arguments["application_name"] = APPLICATION
-    return create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_pre_ping=True,
-        connect_args=arguments,
+    engine = create_engine(
+        url, pool_size=pool_size, max_overflow=pool_size, connect_args=arguments
     )
+    event.listen(engine, "connect", _note_use)
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", partial(_refuse_stale, engine))
+    return engine
+
+
+def _note_use(connection: Any, record: ConnectionPoolEntry) -> None:
+    _ = connection
+    record.info[_USED_AT] = time.monotonic()
+
+
+def _refuse_stale(
+    engine: Engine, connection: Any, record: ConnectionPoolEntry, proxy: Any
+) -> None:
+    """A server may have been restarted meanwhile. What was in use a moment ago is not asked: that
+    would be a round trip for each small transaction."""
+    _ = proxy
+    if time.monotonic() - record.info.get(_USED_AT, 0.0) < FRESH:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise InvalidatePoolError("the server was restarted") from error
 
 
 # A fork may happen while another thread holds the guard; the child starts with a free one.

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import FromClause, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.sync import attempts
 from crm_integration.sync.retry_policy import VERSION
 from crm_integration.tenancy.scope import TenantScope
@@ -50,16 +51,21 @@ def record(
     """Append attempts; they are never changed."""
     if not tries:
         return
-    names = (
-        *("tenant_id", "uid", "connection_id", "object_type", "object_id", "claim_id", "kind"),
-        *("outcome", "status", "code", "mapping_id", "raw_id", "retry_policy", "run_id"),
-        "exchange",
-    )
     rows = (_row(scope, connection_id, object_type, one, run_id) for one in tries)
-    staged = stage(scope.connection, attempts, names, rows)
-    scope.connection.execute(
-        insert(attempts).from_select(names, select(*(staged.c[name] for name in names)))
-    )
+    tried = hand(scope.connection, "tried", attempts, _NAMES, rows)
+    scope.connection.execute(_append(tried.source), tried.values)
+
+
+_NAMES = (
+    *("tenant_id", "uid", "connection_id", "object_type", "object_id", "claim_id", "kind"),
+    *("outcome", "status", "code", "mapping_id", "raw_id", "retry_policy", "run_id"),
+    "exchange",
+)
+
+
+@lru_cache(maxsize=16)
+def _append(tried: FromClause) -> Insert:
+    return insert(attempts).from_select(_NAMES, select(*(tried.c[name] for name in _NAMES)))
 
 
 def _row(

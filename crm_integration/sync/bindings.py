@@ -6,17 +6,30 @@ reshaped (lower-cased, rounded, trimmed) from being sent again for ever.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, FromClause, delete, func, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    FromClause,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from crm_integration.crms._contract import FieldValue
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import hand, stage
 from crm_integration.storage.tables.sync import bindings
 from crm_integration.sync.ledger import row_name
 from crm_integration.tenancy.scope import TenantScope
@@ -40,22 +53,8 @@ def bindings_of(
     scope: TenantScope, connection_id: str, object_type: str, object_ids: Collection[UUID]
 ) -> dict[UUID, Binding]:
     """The bindings of these objects; an object that has none is absent."""
-    asked = stage(scope.connection, bindings, ("object_id",), [(one,) for one in set(object_ids)])
-    rows = scope.connection.execute(
-        select(
-            bindings.c.object_id,
-            bindings.c.crm_record_id,
-            bindings.c.adopted,
-            bindings.c.given_back,
-        ).join_from(
-            asked,
-            bindings,
-            (bindings.c.tenant_id == scope.tenant)
-            & (bindings.c.connection_id == connection_id)
-            & (bindings.c.object_type == object_type)
-            & (bindings.c.object_id == asked.c.object_id),
-        )
-    )
+    place = {"tenant": scope.tenant, "connection": connection_id, "of_type": object_type}
+    rows = scope.connection.execute(_BINDINGS, {**place, "ids": list(set(object_ids))})
     return {
         row.object_id: Binding(
             row.object_id,
@@ -65,6 +64,16 @@ def bindings_of(
         )
         for row in rows
     }
+
+
+_BINDINGS = select(
+    bindings.c.object_id, bindings.c.crm_record_id, bindings.c.adopted, bindings.c.given_back
+).where(
+    bindings.c.tenant_id == bindparam("tenant"),
+    bindings.c.connection_id == bindparam("connection"),
+    bindings.c.object_type == bindparam("of_type"),
+    bindings.c.object_id == any_(bindparam("ids", type_=ARRAY(Uuid))),
+)
 
 
 def any_bound(scope: TenantScope, connection_id: str, object_type: str) -> bool:
@@ -81,18 +90,25 @@ def record_ids(
     scope: TenantScope, connection_id: str, links: Iterable[tuple[str, UUID]]
 ) -> dict[UUID, str]:
     """CRM record ids of linked objects of any type; unbound ones are absent."""
-    asked = stage(scope.connection, bindings, ("object_type", "object_id"), set(links))
-    rows = scope.connection.execute(
-        select(bindings.c.object_id, bindings.c.crm_record_id).join_from(
-            asked,
-            bindings,
-            (bindings.c.tenant_id == scope.tenant)
-            & (bindings.c.connection_id == connection_id)
-            & (bindings.c.object_type == asked.c.object_type)
-            & (bindings.c.object_id == asked.c.object_id),
-        )
-    )
+    linked = set(links)
+    if not linked:
+        return {}
+    asked = hand(scope.connection, "asked", bindings, ("object_type", "object_id"), linked)
+    place = {"tenant": scope.tenant, "connection": connection_id}
+    rows = scope.connection.execute(_records(asked.source), {**place, **asked.values})
     return {row.object_id: row.crm_record_id for row in rows}
+
+
+@lru_cache(maxsize=16)
+def _records(asked: FromClause) -> Executable:
+    return select(bindings.c.object_id, bindings.c.crm_record_id).join_from(
+        asked,
+        bindings,
+        (bindings.c.tenant_id == bindparam("tenant"))
+        & (bindings.c.connection_id == bindparam("connection"))
+        & (bindings.c.object_type == asked.c.object_type)
+        & (bindings.c.object_id == asked.c.object_id),
+    )
 
 
 def places_of(
@@ -140,39 +156,75 @@ def bind(
     Those left out found their record bound to another object, by another run a moment ago: they
     have no record. One that stands keeps its adoption mark.
     """
-    if not found:
-        return frozenset()
-    _lock(scope, connection_id, object_type)
-    names = (
-        *("tenant_id", "connection_id", "object_type", "object_id"),
-        *("crm_record_id", "adopted", "given_back"),
-    )
     first = {one.record_id: one for one in reversed(found)}
-    rows = (_row(scope, connection_id, object_type, one) for one in first.values())
-    staged = stage(scope.connection, bindings, names, rows)
-    _leave_other_records(scope, staged)
+    rows = [_row(scope, connection_id, object_type, one) for one in first.values()]
+    written = _write(scope, _renewed, rows)
+    new = [row for row in rows if row[3] not in written]
+    if new:
+        _lock(scope, connection_id, object_type)
+        _write(scope, _left, new)
+        written |= _write(scope, _bound, new)
+    return written
+
+
+_NAMES = (
+    *("tenant_id", "connection_id", "object_type", "object_id"),
+    *("crm_record_id", "adopted", "given_back"),
+)
+
+
+def _write(
+    scope: TenantScope,
+    statement: Callable[[FromClause], Executable],
+    rows: Sequence[tuple[Any, ...]],
+) -> frozenset[UUID]:
+    """The objects of the rows that were written."""
+    if not rows:
+        return frozenset()
+    found = hand(scope.connection, "found", bindings, _NAMES, rows)
+    said = {"tenant": scope.tenant, **found.values}
+    return frozenset(scope.connection.execute(statement(found.source), said).scalars())
+
+
+@lru_cache(maxsize=16)
+def _renewed(found: FromClause) -> Executable:
+    """Objects that keep their record get their newer base."""
+    return (
+        update(bindings)
+        .where(
+            bindings.c.tenant_id == bindparam("tenant"),
+            *_same(found, "connection_id", "object_type", "object_id", "crm_record_id"),
+        )
+        .values(
+            given_back=found.c.given_back,
+            adopted=or_(bindings.c.adopted, found.c.adopted),
+        )
+        .returning(bindings.c.object_id)
+    )
+
+
+@lru_cache(maxsize=16)
+def _bound(found: FromClause) -> Executable:
+    """Records that are bound to no other object."""
     others = (
         select(bindings.c.object_id)
         .where(
-            *_same(staged, "connection_id", "object_type", "crm_record_id"),
-            bindings.c.tenant_id == scope.tenant,
-            bindings.c.object_id != staged.c.object_id,
+            *_same(found, "connection_id", "object_type", "crm_record_id"),
+            bindings.c.tenant_id == bindparam("tenant"),
+            bindings.c.object_id != found.c.object_id,
         )
         .exists()
     )
     statement = insert(bindings).from_select(
-        names, select(*(staged.c[name] for name in names)).where(~others)
+        _NAMES, select(*(found.c[name] for name in _NAMES)).where(~others)
     )
-    written = scope.connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(bindings.primary_key.columns),
-            set_={
-                "given_back": statement.excluded.given_back,
-                "adopted": or_(bindings.c.adopted, statement.excluded.adopted),
-            },
-        ).returning(bindings.c.object_id)
-    )
-    return frozenset(written.scalars())
+    return statement.on_conflict_do_update(
+        index_elements=list(bindings.primary_key.columns),
+        set_={
+            "given_back": statement.excluded.given_back,
+            "adopted": or_(bindings.c.adopted, statement.excluded.adopted),
+        },
+    ).returning(bindings.c.object_id)
 
 
 def unbind(
@@ -196,19 +248,22 @@ def _lock(scope: TenantScope, connection_id: str, object_type: str) -> None:
     scope.connection.execute(select(func.pg_advisory_xact_lock(number)))
 
 
-def _leave_other_records(scope: TenantScope, staged: FromClause) -> None:
+@lru_cache(maxsize=16)
+def _left(found: FromClause) -> Executable:
     """Objects that move to another record leave theirs first: two may change places."""
-    scope.connection.execute(
-        delete(bindings).where(
-            bindings.c.tenant_id == scope.tenant,
-            *_same(staged, "connection_id", "object_type", "object_id"),
-            bindings.c.crm_record_id != staged.c.crm_record_id,
+    return (
+        delete(bindings)
+        .where(
+            bindings.c.tenant_id == bindparam("tenant"),
+            *_same(found, "connection_id", "object_type", "object_id"),
+            bindings.c.crm_record_id != found.c.crm_record_id,
         )
+        .returning(bindings.c.object_id)
     )
 
 
-def _same(staged: FromClause, *names: str) -> list[ColumnElement[bool]]:
-    return [bindings.c[name] == staged.c[name] for name in names]
+def _same(found: FromClause, *names: str) -> list[ColumnElement[bool]]:
+    return [bindings.c[name] == found.c[name] for name in names]
 
 
 def _row(scope: TenantScope, connection_id: str, object_type: str, one: Binding) -> tuple[Any, ...]:

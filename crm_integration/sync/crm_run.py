@@ -25,7 +25,7 @@ from crm_integration.quality.holds import open_holds
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.sync import merged_records
 from crm_integration.sync.dispatch import Sender, Sent, dispatch
-from crm_integration.sync.ledger import due, move, within
+from crm_integration.sync.ledger import any_due, due, move, within
 from crm_integration.sync.open_accounts import OpenAccounts
 from crm_integration.sync.project import Among, Projected, project
 from crm_integration.sync.restraint import Limit, waiting_for_approval
@@ -89,6 +89,7 @@ def sync_crm(
     object_types: tuple[str, ...],
     *,
     run_id: str,
+    connection: StoredConnection | None = None,
     limit: Limit = USUAL.limit,
     settings: EngineSettings = USUAL,
     on_batch: Callable[[str, int], None] | None = None,
@@ -99,13 +100,15 @@ def sync_crm(
 ) -> CrmRun:
     """Project all canonical changes of the tenant and send those object types that are due.
 
-    `limit`: how many records may be rewritten in a day before a person looks. With `among` only
-    these objects; their `forced` fields are written whoever owns them. With `accounts` the client
-    stays open there. `purpose` says how much of the account's budget the calls may use.
+    `connection` is the tenant's CRM account, where the caller has read it. `limit`: how many
+    records may be rewritten in a day before a person looks. With `among` only these objects; their
+    `forced` fields are written whoever owns them. With `accounts` the client stays open there.
+    `purpose` says how much of the account's budget the calls may use.
     """
     tenancy = engines.tenancy
-    with tenancy.scope(tenant) as scope:
-        connection = crm_connection(scope)
+    if connection is None:
+        with tenancy.scope(tenant) as scope:
+            connection = crm_connection(scope)
     chosen = {name: mappings[name] for name in mappings if name in object_types}
     projected = project(
         tenancy,
@@ -123,9 +126,10 @@ def sync_crm(
     run = CrmRun(projected, {name: Sent() for name in order if name in chosen})
     with tenancy.scope(tenant) as scope:
         run.holds = _stopped(scope, chosen)
+        there = standing(scope, connection.connection_id)
     session = CrmSession(
         engines, tenant, connection, chosen, rules_version, run_id, on_batch, among, forced,
-        limit=limit, settings=settings, accounts=accounts, purpose=purpose,
+        limit=limit, settings=settings, accounts=accounts, purpose=purpose, there=there,
     )  # fmt: skip
     try:
         session.send(run)
@@ -135,8 +139,9 @@ def sync_crm(
         session.doubt()
     finally:
         run.calls = session.close()
-    with tenancy.scope(tenant) as scope:
-        run.withheld = waiting_for_approval(scope, connection.connection_id)
+    if session.may_hold():
+        with tenancy.scope(tenant) as scope:
+            run.withheld = waiting_for_approval(scope, connection.connection_id)
     return run
 
 
@@ -180,7 +185,11 @@ class CrmSession:
     settings: EngineSettings = USUAL
     accounts: OpenAccounts[CrmAccount] | None = None
     purpose: Purpose = "reconcile"
+    there: Mapping[str, Collection[str]] | None = None
+    """What stands in the ledger (`standing`); None where it is to be looked at."""
     account: CrmAccount | None = None
+    secrets: Mapping[str, str] | None = field(default=None, repr=False)
+    """Those of the account, where they were read already."""
     gate: BudgetGate | None = None
     """Counts also the calls of an account that turned out to be another one."""
 
@@ -199,21 +208,21 @@ class CrmSession:
 
     def _round(self, run: CrmRun) -> float | None:
         """One pass over all types; seconds until another one is worth while, None when done."""
-        there: Mapping[str, Collection[str]] | None = None
         try:
             for object_type, sent in run.sent.items():
-                there = self._standing() if there is None else there
-                if there.get(object_type) and self._send_type(
-                    object_type, sent, there[object_type], held=object_type in run.holds
-                ):
-                    there = None  # what was sent may let others go on
+                there = self._standing().get(object_type)
+                held = object_type in run.holds
+                if there and self._send_type(object_type, sent, there, held=held):
+                    self.there = None  # what was sent may let others go on
         except Transient as error:
+            self.there = None
             run.problem = f"Transient {error.code}"
             pause = PAUSE if error.retry_after is None else error.retry_after
             return pause if pause <= LONGEST_PAUSE else None
-        if there == {}:
+        if not self._standing():
             run.problem = None
             return None
+        self.there = None
         if self._any(run, or_(self._soon(), ledger.c.state == State.unknown)):
             return PAUSE
         if not self._any(run, ledger.c.state == State.retry):
@@ -247,9 +256,15 @@ class CrmSession:
         if self.accounts is not None:
             self.accounts.forget(self.tenant, self.connection.connection_id)
 
+    def may_hold(self) -> bool:
+        """Whether some record may wait for a person."""
+        return self.there is None or any(State.held in one for one in self.there.values())
+
     def _standing(self) -> Mapping[str, Collection[str]]:
-        with self.engines.tenancy.scope(self.tenant) as scope:
-            return standing(scope, self.connection.connection_id)
+        if self.there is None:
+            with self.engines.tenancy.scope(self.tenant) as scope:
+                self.there = standing(scope, self.connection.connection_id)
+        return self.there
 
     def _send_type(
         self, object_type: str, sent: Sent, there: Collection[str], *, held: bool
@@ -261,18 +276,13 @@ class CrmSession:
             settle_waiting(*place, held=held, longest_wait=longest, there=there)
             if held:
                 return False
-            waiting = scope.connection.scalar(
-                select(func.count()).where(
-                    ledger.c.tenant_id == self.tenant,
-                    ledger.c.connection_id == self.connection.connection_id,
-                    ledger.c.object_type == object_type,
-                    due(self.rules_version, mapped_by=self.mappings[object_type].rules_digest),
-                    within(self._only(object_type)),
-                )
-            )
+            mapping = self.mappings[object_type]
+            only = self._only(object_type)
+            waiting = any_due(*place, self.rules_version, mapping.rules_digest, among=only)
+            if waiting and self.account is None:
+                self.secrets = self._open_secrets(scope)
         reached(Step.released)
         if waiting:
-            mapping = self.mappings[object_type]
             self.prepared(mapping)
             account = self.opened()
             sender = self.sender(account.adapter, account.gate, mapping)
@@ -314,8 +324,10 @@ class CrmSession:
         """The account, once it has shown to be the one the connection was made for."""
         if self.account is not None:
             return self.account
-        with self.engines.tenancy.scope(self.tenant) as scope:
-            secrets = vault.open_secrets(scope, self.connection.connection_id)
+        secrets = self.secrets
+        if secrets is None:
+            with self.engines.tenancy.scope(self.tenant) as scope:
+                secrets = self._open_secrets(scope)
         place = (self.tenant, self.connection, secrets)
         kept = None if self.accounts is None else self.accounts.find(*place)
         if kept is not None:
@@ -326,6 +338,9 @@ class CrmSession:
         if self.accounts is not None:
             self.accounts.keep(*place, self.account)
         return self.account
+
+    def _open_secrets(self, scope: TenantScope) -> Mapping[str, str]:
+        return vault.open_secrets(scope, self.connection.connection_id)
 
     def _open(self, secrets: Mapping[str, str]) -> CrmAccount:
         crm = crm_connector(self.connection.platform)

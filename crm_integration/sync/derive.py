@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.canonical.identity import lock_identities
@@ -22,6 +23,7 @@ from crm_integration.quality.options import Scalar
 from crm_integration.quality.quarantine import keep_back, release_passed
 from crm_integration.quality.row_checks import compile_row_checks
 from crm_integration.quality.rules import rules_version
+from crm_integration.quality.watches import Watches
 from crm_integration.stores._contract import StoreContext
 from crm_integration.stores._registry import connector
 from crm_integration.sync import abandonment, presence
@@ -88,12 +90,16 @@ def derive_window(
     object_types: Sequence[str],
     *,
     on_chunk: Callable[[str, int], None] | None = None,
+    watches: Watches | None = None,
 ) -> Derived:
-    """Derive every object of these types that has a raw record in `[start, end)`."""
+    """Derive every object of these types that has a raw record in `[start, end)`.
+
+    With `watches` what is learned of payloads lives on there, from one call to the next.
+    """
     done = Derived()
     for object_type in derive.connector.manifest.object_types:
         if object_type in object_types:
-            _derive_type(tenancy, tenant, derive, days, object_type, done, on_chunk)
+            _derive_type(tenancy, tenant, derive, days, object_type, done, on_chunk, watches)
     if "cart" in object_types:
         connection_id = derive.connection.connection_id
         abandonment.apply_window(tenancy, tenant, connection_id, days, limit=CHUNK)
@@ -108,13 +114,15 @@ def _derive_type(
     object_type: str,
     done: Derived,
     on_chunk: Callable[[str, int], None] | None,
+    watches: Watches | None,
 ) -> None:
     after: str | None = None
-    watch: Watch | None = None
+    watches = watches or Watches(seconds=0.0)
+    topic = (tenant, derive.connection.connection_id, object_type, derive.stamp.rules_version)
     while True:
         with tenancy.scope(tenant) as scope:
             lock_identities(scope)
-            watch = watch or _watch(scope, derive, object_type)
+            watch = watches.of(topic, partial(_watch, scope, derive, object_type))
             records = newest_in_window(
                 scope,
                 derive.connection.connection_id,
@@ -125,7 +133,8 @@ def _derive_type(
                 limit=CHUNK,
             )
             derive_records(scope, derive, object_type, records, done, watch)
-            done.drift[object_type] = [settle(scope, watch, done=is_last(records, CHUNK))]
+            over = is_last(records, CHUNK) and watches.is_over(topic)
+            done.drift[object_type] = [settle(scope, watch, done=over)]
         reached(Step.derived)
         if on_chunk is not None:
             on_chunk(object_type, done.read)

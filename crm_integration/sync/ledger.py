@@ -11,20 +11,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 from sqlalchemy import (
     ColumnElement,
+    Executable,
     FromClause,
+    Integer,
     Select,
+    Text,
+    Update,
     Uuid,
     all_,
     and_,
+    any_,
+    bindparam,
     case,
+    exists,
     func,
     literal,
+    literal_column,
     or_,
     select,
     true,
@@ -35,7 +44,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from crm_integration.crms._contract import FieldValue
 from crm_integration.errors import RemoteError
 from crm_integration.quality.holds import none_open
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.sync.transitions import State, check
 from crm_integration.tenancy.scope import TenantScope
@@ -108,19 +117,33 @@ def row_name(connection_id: str, object_type: str, object_id: UUID) -> str:
     return f"{connection_id}/{object_type}/{object_id}"
 
 
-def due(
-    rules_version: str, *, within: float = 0.0, mapped_by: str | None = None
-) -> ColumnElement[bool]:
-    """Rows that may be claimed now (or `within` seconds): they passed the rules that count now,
-    their time has come, and no hold is open. With `mapped_by` only what these mapping rules made
-    (`CompiledMapping.rules_digest`).
-    """
+def is_one_of(*states: State) -> ColumnElement[bool]:
+    """Rows in one of these states, which are written out: the planner sees which partial index
+    serves, and nothing is rendered anew for each execution."""
+    return ledger.c.state.in_([literal_column(f"'{one.value}'", Text) for one in states])
+
+
+def are_due(*, mapped: bool) -> tuple[ColumnElement[bool], ...]:
+    """As `due`, in a statement that is executed with `rules`, and with `rules_of_mapping` if
+    `mapped`."""
+    by_mapping = ledger.c.mapping_digest == bindparam("rules_of_mapping")
+    return (
+        is_one_of(State.pending, State.retry),
+        ledger.c.next_try_at <= func.clock_timestamp(),
+        ledger.c.rules_version == bindparam("rules"),
+        *([by_mapping] if mapped else []),
+        none_open(ledger.c.tenant_id, ledger.c.object_type),
+    )
+
+
+def due(rules_version: str, *, within: float = 0.0) -> ColumnElement[bool]:
+    """Rows that may be claimed `within` seconds: they passed the rules that count now, their time
+    has come by then, and no hold is open."""
     soon = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, within)
     return and_(
-        ledger.c.state.in_((State.pending, State.retry)),
+        is_one_of(State.pending, State.retry),
         ledger.c.next_try_at <= soon,
         ledger.c.rules_version == rules_version,
-        true() if mapped_by is None else ledger.c.mapping_digest == mapped_by,
         none_open(ledger.c.tenant_id, ledger.c.object_type),
     )
 
@@ -130,6 +153,28 @@ def within(among: Sequence[UUID] | None) -> ColumnElement[bool]:
     if among is None:
         return true()
     return ledger.c.object_id == func.any(literal(list(among), ARRAY(Uuid)))
+
+
+def any_due(
+    scope: TenantScope,
+    connection_id: str,
+    object_type: str,
+    rules_version: str,
+    mapped_by: str,
+    *,
+    among: Sequence[UUID] | None = None,
+) -> bool:
+    """Whether `claim` would find a row."""
+    asked = {**place_of(scope, connection_id, object_type), "among": list(among or ())}
+    asked |= {"rules": rules_version, "rules_of_mapping": mapped_by}
+    return bool(scope.connection.scalar(_any_due(among=among is not None), asked))
+
+
+@lru_cache(maxsize=2)
+def _any_due(*, among: bool) -> Select[Any]:
+    these = ledger.c.object_id == any_(bindparam("among", type_=ARRAY(Uuid)))
+    found = exists().where(*ROWS, *are_due(mapped=True), *([these] if among else []))
+    return select(found)
 
 
 def claim(
@@ -148,23 +193,34 @@ def claim(
     that decides field by field: who still works by an older version would find nothing to write of
     the newer one's fields, and call them written.
     """
-    is_due = due(rules_version, mapped_by=mapped_by)
+    claim_id = uuid4()
+    asked = {**place_of(scope, connection_id, object_type), "rules": rules_version, "most": limit}
+    asked |= {"rules_of_mapping": mapped_by, "among": list(among or ()), "claimed_by": claim_id}
+    statement = _claiming(among=among is not None, mapped=mapped_by is not None)
+    rows = scope.connection.execute(statement, asked).all()
+    claimed = [_claimed(scope, connection_id, object_type, claim_id, row) for row in rows]
+    # What happened first is written first; the statement returns them in no order.
+    return sorted(claimed, key=lambda one: (one.source_time, str(one.object_id)))
+
+
+@lru_cache(maxsize=4)
+def _claiming(*, among: bool, mapped: bool) -> Executable:
     check(State.retry, State.pending)
     check(State.pending, State.in_flight)
+    these = ledger.c.object_id == any_(bindparam("among", type_=ARRAY(Uuid)))
     wanted: Select[Any, Any] = (
         select(ledger.c.object_id, ledger.c.sending.label("before"))
-        .where(*_rows(scope, connection_id, object_type), is_due, within(among))
+        .where(*ROWS, *are_due(mapped=mapped), *([these] if among else []))
         .order_by(ledger.c.next_try_at, ledger.c.object_id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
     )
     # As a plain sub-select it may be run once per row of the ledger: the limit would not hold.
     chosen = wanted.cte("chosen").prefix_with("MATERIALIZED")
-    claim_id = uuid4()
-    rows = scope.connection.execute(
+    return (
         update(ledger)
-        .where(*_rows(scope, connection_id, object_type), ledger.c.object_id == chosen.c.object_id)
-        .values(_taken(claim_id))
+        .where(*ROWS, ledger.c.object_id == chosen.c.object_id)
+        .values(_taken())
         .returning(
             ledger.c.object_id,
             ledger.c.sending,
@@ -177,13 +233,10 @@ def claim(
             ledger.c.unclear,
             chosen.c.before,
         )
-    ).all()
-    claimed = [_claimed(scope, connection_id, object_type, claim_id, row) for row in rows]
-    # What happened first is written first; the statement returns them in no order.
-    return sorted(claimed, key=lambda one: (one.source_time, str(one.object_id)))
+    )
 
 
-def _taken(claim_id: UUID) -> dict[str, Any]:
+def _taken() -> dict[str, Any]:
     """New values of a claimed row: what is desired is what is being sent."""
     lost = and_(ledger.c.sending.is_not(None), ledger.c.sending != all_(ledger.c.unclear))
     return {
@@ -197,7 +250,7 @@ def _taken(claim_id: UUID) -> dict[str, Any]:
         "unclear": case(
             (lost, func.array_append(ledger.c.unclear, ledger.c.sending)), else_=ledger.c.unclear
         ),
-        "claim_id": claim_id,
+        "claim_id": bindparam("claimed_by", type_=Uuid),
         "claim_expires_at": func.clock_timestamp()
         + func.make_interval(0, 0, 0, 0, 0, 0, CLAIM_SECONDS),
         "tries": ledger.c.tries + 1,
@@ -247,24 +300,29 @@ def settle(
 
     Returns the objects whose answers counted, with the state they are in now.
     """
-    rows = [_settled_row(one) for one in results]
     names = ("object_id", "claim_id", "state", "reason", "tries", "associated")
-    staged = stage(scope.connection, ledger, names, rows)
-    counted = scope.connection.execute(
-        update(ledger)
-        .where(
-            *_rows(scope, connection_id, object_type),
-            ledger.c.object_id == staged.c.object_id,
-            ledger.c.claim_id == staged.c.claim_id,
-            ledger.c.state == State.in_flight.value,
-        )
-        .values(**_outcome(staged, run_id))
-        .returning(ledger.c.object_id, ledger.c.state)
-    )
+    rows = hand(scope.connection, "came", ledger, names, (_settled_row(one) for one in results))
+    said = {**place_of(scope, connection_id, object_type), "run": run_id}
+    counted = scope.connection.execute(_settling(rows.source), {**said, **rows.values})
     return {row.object_id: row.state for row in counted}
 
 
-def _outcome(staged: FromClause, run_id: str) -> dict[str, Any]:
+@lru_cache(maxsize=16)
+def _settling(came: FromClause) -> Executable:
+    return (
+        update(ledger)
+        .where(
+            *ROWS,
+            ledger.c.object_id == came.c.object_id,
+            ledger.c.claim_id == came.c.claim_id,
+            ledger.c.state == State.in_flight.value,
+        )
+        .values(**_outcome(came))
+        .returning(ledger.c.object_id, ledger.c.state)
+    )
+
+
+def _outcome(staged: FromClause) -> dict[str, Any]:
     """New values of claimed rows; what a newer desire has overtaken is pending again."""
     synced = staged.c.state == State.synced.value
     unknown = staged.c.state == State.unknown.value
@@ -275,7 +333,7 @@ def _outcome(staged: FromClause, run_id: str) -> dict[str, Any]:
         "written_at": func.clock_timestamp(),
         "written_mapping_id": ledger.c.sending_mapping_id,
         "written_raw_id": ledger.c.sending_raw_id,
-        "written_run_id": literal(run_id),
+        "written_run_id": bindparam("run", type_=Text),
     }
     return {
         "state": case((or_(stands, unknown), staged.c.state), else_=State.pending.value),
@@ -306,14 +364,54 @@ def _settled_row(one: Settled) -> tuple[Any, ...]:
     )
 
 
-def _rows(
-    scope: TenantScope, connection_id: str, object_type: str
-) -> tuple[ColumnElement[bool], ...]:
-    return (
-        ledger.c.tenant_id == scope.tenant,
-        ledger.c.connection_id == connection_id,
-        ledger.c.object_type == object_type,
+ROWS = (
+    ledger.c.tenant_id == bindparam("tenant"),
+    ledger.c.connection_id == bindparam("connection"),
+    ledger.c.object_type == bindparam("of_type"),
+)
+"""Rows of one object type, in a statement that is executed with `place_of`."""
+
+
+def place_of(scope: TenantScope, connection_id: str, object_type: str) -> dict[str, Any]:
+    """Whose rows `ROWS` are."""
+    return {"tenant": scope.tenant, "connection": connection_id, "of_type": object_type}
+
+
+@dataclass(frozen=True)
+class Move:
+    """A move of rows between two states, as a statement that is built once."""
+
+    before: State
+    after: State
+    statement: Update
+
+
+def moving(
+    before: State,
+    after: State,
+    *where: ColumnElement[bool],
+    reason: str | None = None,
+    still_waiting: bool = False,
+) -> Move:
+    """The move of all rows in state `before` that meet `where`.
+
+    With `still_waiting` it is remembered since when they wait.
+    """
+    check(before, after)
+    waiting: Any = func.clock_timestamp() if after in (State.parked, State.held) else None
+    if still_waiting:
+        waiting = ledger.c.waiting_since
+    statement = (
+        update(ledger)
+        .where(*ROWS, ledger.c.state == before.value, *where)
+        .values(
+            state=after.value,
+            reason=reason,
+            waiting_since=waiting,
+            next_try_at=func.clock_timestamp(),
+        )
     )
+    return Move(before, after, statement)
 
 
 def move(
@@ -324,24 +422,8 @@ def move(
     after: State,
     *where: ColumnElement[bool],
     reason: str | None = None,
-    still_waiting: bool = False,
 ) -> int:
-    """Move all rows in state `before` that meet `where`; returns how many.
-
-    With `still_waiting` it is remembered since when they wait.
-    """
-    check(before, after)
-    waiting: Any = func.clock_timestamp() if after in (State.parked, State.held) else None
-    if still_waiting:
-        waiting = ledger.c.waiting_since
-    moved = scope.connection.execute(
-        update(ledger)
-        .where(*_rows(scope, connection_id, object_type), ledger.c.state == before.value, *where)
-        .values(
-            state=after.value,
-            reason=reason,
-            waiting_since=waiting,
-            next_try_at=func.clock_timestamp(),
-        )
-    )
-    return moved.rowcount
+    """Move all rows in state `before` that meet `where`; returns how many."""
+    one = moving(before, after, *where, reason=reason)
+    place = place_of(scope, connection_id, object_type)
+    return scope.connection.execute(one.statement, place).rowcount

@@ -7,25 +7,30 @@ what time alone changes). What it leaves out the next reconciliation does.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 from crm_integration.credentials import vault
 from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import RemoteError
-from crm_integration.intake.drop_table import Drained, drain
+from crm_integration.intake.drop_table import drain
 from crm_integration.intake.extract import OpenStore, open_store
 from crm_integration.intake.named import read_named
 from crm_integration.intake.raw_reading import underived
-from crm_integration.mapping.tenant_file import TenantConfig, compiled_mappings
+from crm_integration.mapping.tenant_file import compiled_mappings
 from crm_integration.quality.rules import rules_version
+from crm_integration.quality.watches import Watches
 from crm_integration.stores._registry import connector
 from crm_integration.sync.crm_run import CrmAccount, CrmRun, sync_crm
 from crm_integration.sync.derive import derive_window, deriver
 from crm_integration.sync.open_accounts import OpenAccounts
-from crm_integration.sync.path import House
+from crm_integration.sync.path import Connected, House
 from crm_integration.sync.tenant_settings import engine_settings
 from crm_integration.tenancy.connections import StoredConnection
+
+LOOK_EVERY = 30.0
+"""Seconds between two looks for raw records that a run which was killed left underived."""
 
 NO_DAYS = (date(1, 1, 1), date(1, 1, 1))
 """No day at all: what was never derived is taken whatever its day."""
@@ -35,7 +40,7 @@ NO_DAYS = (date(1, 1, 1), date(1, 1, 1))
 class Passed:
     """What one pass did: raw records kept, CRM records written, and what went wrong."""
 
-    config: TenantConfig = field(repr=False)
+    connected: Connected = field(repr=False)
     kept: int = 0
     writes: int = 0
     calls: int = 0
@@ -43,7 +48,7 @@ class Passed:
 
     @property
     def tenant(self) -> str:
-        return self.config.tenant
+        return self.connected.config.tenant
 
 
 @dataclass
@@ -54,6 +59,11 @@ class LivePass:
     run_id: str
     stores: OpenAccounts[OpenStore] = field(default_factory=OpenAccounts[OpenStore])
     crms: OpenAccounts[CrmAccount] = field(default_factory=OpenAccounts[CrmAccount])
+    watches: Watches = field(default_factory=Watches)
+    _looked: dict[tuple[str, str], float] = field(
+        default_factory=lambda: dict[tuple[str, str], float](), repr=False
+    )
+    """When it was looked for what others left underived, by tenant and store."""
 
     def __call__(self, tenant: str) -> Passed:
         """All that waits of one tenant. A tenant is taken by one pass at a time.
@@ -69,7 +79,7 @@ class LivePass:
     def go(self, tenant: str) -> Passed:
         """The pass itself."""
         passed = self.take_in(tenant)
-        ran = self._write(passed.config)
+        ran = self._write(passed.connected)
         passed.writes = sum(one.writes for one in ran.sent.values())
         passed.calls = ran.calls
         passed.problems += [ran.problem] if ran.problem else []
@@ -77,11 +87,11 @@ class LivePass:
 
     def take_in(self, tenant: str) -> Passed:
         """Deliveries of all stores to canonical rows; nothing is written to the CRM."""
-        config = self.house.config(tenant)
-        passed = Passed(config)
-        for store in self.house.stores(tenant, config.stores):
-            self._take_in(store, passed)
-            self._derive(store, passed)
+        connected = self.house.connected(tenant)
+        passed = Passed(connected)
+        for store in connected.stores:
+            brought = self._take_in(store, passed)
+            self._derive(store, passed, brought)
         return passed
 
     def close(self) -> None:
@@ -89,24 +99,30 @@ class LivePass:
         self.stores.close()
         self.crms.close()
 
-    def _take_in(self, store: StoredConnection, passed: Passed) -> None:
-        """Deliveries to raw records; what they only name is read, then they leave the queue."""
+    def _take_in(self, store: StoredConnection, passed: Passed) -> set[str]:
+        """Deliveries to raw records; what they only name is read, then they leave the queue.
+
+        Returns the object types of what came.
+        """
         engines = self.house.engines
         place = (engines.tenancy, engines.ops)
         came = drain(*place, passed.tenant, store, run_id=self.run_id, postponed=False)
         passed.kept += came.kept
-        if not came.thin and not came.doubtful:
-            return
+        named = {*came.thin, *came.doubtful}
+        brought = {one for one, _ in came.days} | {one for one, _ in named}
+        if not named:
+            return brought
         try:
             opened = self._opened(passed.tenant, store)
             found = read_named(*place, opened, came.thin, came.doubtful, run_id=self.run_id)
         except RemoteError as error:
             passed.problems.append(f"{store.connection_id}: {type(error).__name__} {error.code}")
-            return
+            return brought
         if found:
             self.stores.forget(passed.tenant, store.connection_id)
         passed.problems += [f"{store.connection_id}: {one.object_type} unread" for one in found]
-        passed.kept += _named(came)
+        passed.kept += len(named)
+        return brought
 
     def _opened(self, tenant: str, store: StoredConnection) -> OpenStore:
         engines = self.house.engines
@@ -118,10 +134,19 @@ class LivePass:
             self.stores.keep(tenant, store, secrets, kept)
         return kept
 
-    def _derive(self, store: StoredConnection, passed: Passed) -> None:
-        tenancy, config = self.house.engines.tenancy, passed.config
-        with tenancy.scope(passed.tenant) as scope:
-            waiting = underived(scope, store.connection_id)
+    def _waiting(self, tenant: str, store: StoredConnection) -> frozenset[str]:
+        """Object types that somebody left underived; after a look there is none for a while."""
+        place, now = (tenant, store.connection_id), time.monotonic()
+        if now - self._looked.get(place, -LOOK_EVERY) < LOOK_EVERY:
+            return frozenset()
+        with self.house.engines.tenancy.scope(tenant) as scope:
+            found = underived(scope, store.connection_id)
+        self._looked[place] = now
+        return found
+
+    def _derive(self, store: StoredConnection, passed: Passed, brought: set[str]) -> None:
+        tenancy, config = self.house.engines.tenancy, passed.connected.config
+        waiting = brought | self._waiting(passed.tenant, store)
         if not waiting:
             return
         settings = engine_settings(config.settings)
@@ -133,9 +158,15 @@ class LivePass:
             not_keys=settings.not_keys,
         )
         types = [one for one in connector(store.platform).manifest.object_types if one in waiting]
-        derive_window(tenancy, passed.tenant, derive, NO_DAYS, types)
+        try:
+            derive_window(tenancy, passed.tenant, derive, NO_DAYS, types, watches=self.watches)
+        except BaseException:
+            self.watches.forget(passed.tenant)
+            self._looked.pop((passed.tenant, store.connection_id), None)
+            raise
 
-    def _write(self, config: TenantConfig) -> CrmRun:
+    def _write(self, connected: Connected) -> CrmRun:
+        config = connected.config
         settings = engine_settings(config.settings)
         mappings = compiled_mappings(self.house.mappings, config)
         objects = crm_connector(config.crm).manifest.objects
@@ -145,6 +176,7 @@ class LivePass:
             mappings,
             rules_version(config.rules),
             tuple(objects),
+            connection=connected.crm,
             run_id=self.run_id,
             limit=settings.limit,
             settings=settings,
@@ -152,6 +184,3 @@ class LivePass:
             purpose="live",
         )
 
-
-def _named(came: Drained) -> int:
-    return len({*came.thin, *came.doubtful})

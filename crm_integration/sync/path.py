@@ -36,11 +36,7 @@ from crm_integration.sync.report import PathReport, Problem, Selection, unforese
 from crm_integration.sync.steps import Step, reached
 from crm_integration.sync.tenant_settings import EngineSettings, engine_settings
 from crm_integration.sync.window_objects import objects_of
-from crm_integration.tenancy.connections import (
-    StoredConnection,
-    connections_of,
-    crm_connection,
-)
+from crm_integration.tenancy.connections import StoredConnection, connections_of, the_crm
 from crm_integration.transport.quota import Purpose
 
 _JUDGING = Lock()
@@ -62,27 +58,39 @@ class Narrowed:
 
 
 @dataclass(frozen=True)
+class Connected:
+    """A tenant's file with its connections: stores in the order that the file gives them (others
+    after, by name), and the CRM account."""
+
+    config: TenantConfig
+    stores: tuple[StoredConnection, ...]
+    crm: StoredConnection
+
+
+@dataclass(frozen=True)
 class House:
     """What every run works with."""
 
     engines: Engines
     mappings: Path
 
+    def connected(self, tenant: str) -> Connected:
+        """The tenant's file and connections. Raises BadMapping, and NotFound without a CRM."""
+        with self.engines.tenancy.scope(tenant) as scope:
+            found = connections_of(scope, "store", "crm")
+        crm = the_crm(tenant, found)
+        config = tenant_config(self.mappings, tenant, crm=crm.platform)
+        places = {name: place for place, name in enumerate(config.stores)}
+        last = len(places)
+        stores = sorted(
+            (one for one in found if one.side == "store"),
+            key=lambda one: (places.get(one.connection_id, last), one.connection_id),
+        )
+        return Connected(config, tuple(stores), crm)
+
     def config(self, tenant: str) -> TenantConfig:
         """The tenant's file. The CRM is the one that is connected. Raises BadMapping."""
-        with self.engines.tenancy.scope(tenant) as scope:
-            crm = crm_connection(scope).platform
-        return tenant_config(self.mappings, tenant, crm=crm)
-
-    def stores(self, tenant: str, order: Sequence[str]) -> tuple[StoredConnection, ...]:
-        """The tenant's stores in the order its file gives them; others after, by name."""
-        with self.engines.tenancy.scope(tenant) as scope:
-            found = connections_of(scope, "store")
-        places = {name: place for place, name in enumerate(order)}
-        last = len(places)
-        return tuple(
-            sorted(found, key=lambda one: (places.get(one.connection_id, last), one.connection_id))
-        )
+        return self.connected(tenant).config
 
 
 def run_path(
@@ -108,12 +116,12 @@ def run_path(
     """
     report = PathReport(tenant)
     try:
-        config = house.config(tenant)
-        settings = engine_settings(config.settings)
+        connected = house.connected(tenant)
+        settings = engine_settings(connected.config.settings)
         told = progress or _untold
         spans = tuple(windows)
         way = _Way(
-            house, report, config, settings, spans, selection, run_id, told, swept, narrowed,
+            house, report, connected, settings, spans, selection, run_id, told, swept, narrowed,
             by_cursor, purpose,
         )  # fmt: skip
         way.go()
@@ -134,7 +142,7 @@ class _Way:
 
     house: House
     report: PathReport
-    config: TenantConfig
+    connected: Connected
     settings: EngineSettings
     windows: tuple[Window, ...]
     selection: Selection
@@ -150,12 +158,16 @@ class _Way:
         return self.report.tenant
 
     @property
+    def config(self) -> TenantConfig:
+        return self.connected.config
+
+    @property
     def span(self) -> Window:
         return Window(min(one.start for one in self.windows), max(one.end for one in self.windows))
 
     def go(self) -> None:
         """Every store, then what time itself changes, then the gate, then the CRM."""
-        stores = self.house.stores(self.tenant, self.config.stores)
+        stores = self.connected.stores
         for connection in stores:
             self._extract(connection)
         if self.by_cursor and self._is_idle(stores):
@@ -229,7 +241,7 @@ class _Way:
         self._let_time_pass(stores)
         mappings = compiled_mappings(self.house.mappings, self.config)
         with tenancy.scope(self.tenant) as scope:
-            crm = crm_connection(scope).connection_id
+            crm = self.connected.crm.connection_id
             return is_idle(scope, crm, mappings, rules_version(self.config.rules))
 
     @property
@@ -333,6 +345,7 @@ class _Way:
             mappings,
             version,
             tuple(self.selection.crm),
+            connection=self.connected.crm,
             run_id=self.run_id,
             limit=self.settings.limit,
             settings=self.settings,

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from crm_integration.canonical.deletion_rows import Presence, known_objects, note_presence
 from crm_integration.intake.deletions import is_held
 from crm_integration.intake.raw_reading import RawRecord, last_words_of
-from crm_integration.intake.tombstones import ever_gone
 from crm_integration.sync.reading import Chunk, Deriver
 from crm_integration.tenancy.scope import TenantScope
 
@@ -46,8 +45,7 @@ def sort_out(
     connection_id = derive.connection.connection_id
     gone = [one for one in records if one.is_gone]
     living = [one for one in records if not one.is_gone]
-    ids = [one.source_id for one in living]
-    back = frozenset(ever_gone(scope, connection_id, object_type, ids))
+    back = frozenset(one.source_id for one in living if one.was_gone)
     if not gone:
         return Told(tuple(living), (), frozenset(), back)
     names = sorted(

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from uuid import UUID
 
-from sqlalchemy import Uuid, cast, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, Update, Uuid, any_, bindparam, cast, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from crm_integration.canonical.identity import lock_identities
 from crm_integration.errors import DataRejected
@@ -23,6 +24,7 @@ from crm_integration.storage.tables.canonical import customers
 from crm_integration.storage.tables.quality import quarantine
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.storage.tables.tenancy import mapping_versions
+from crm_integration.sync.inherited import OBJECT_TYPE as CONTACT
 from crm_integration.sync.inherited import hand_on_records
 from crm_integration.sync.ledger import Desired, move
 from crm_integration.sync.steps import Step, reached
@@ -64,19 +66,18 @@ def project(
     done = Projected(dict.fromkeys(mappings, 0), dict.fromkeys(mappings, 0))
     with tenancy.scope(tenant) as scope:
         due = to_project(scope, connection_id, mappings, rules_version)
-    for object_type in due:
-        mapping = mappings[object_type]
+        if all(one.object_type != CONTACT for one in due):
+            _leave_merged(scope, connection_id)
+    for one in due:
+        mapping = mappings[one.object_type]
         digest = mapping.rules_digest
-        origin = Origin(connection_id, object_type, mapping.mapping_id, digest, run_id)
-        ids = None if among is None else among.get(object_type, ())
-        with tenancy.scope(tenant) as scope:
-            _note_version(scope, origin)
-            _mark_remapped(scope, origin, mapping.entity)
+        origin = Origin(connection_id, one.object_type, mapping.mapping_id, digest, run_id)
+        ids = None if among is None else among.get(one.object_type, ())
+        if one.remapped:
+            with tenancy.scope(tenant) as scope:
+                _mark_remapped(scope, origin, mapping.entity)
         while _project_chunk(tenancy, tenant, origin, mapping, rules_version, done, ids) == CHUNK:
             continue
-    with tenancy.scope(tenant) as scope:
-        _skip_merged(scope, connection_id)
-        hand_on_records(scope, connection_id)
     return done
 
 
@@ -100,9 +101,13 @@ def _project_chunk(
                 wishes.append(outcome)
             else:
                 refused.append(outcome)
-        wish(scope, origin, wishes)
+        if wishes:
+            _note_version(scope, origin)
+            wish(scope, origin, wishes)
         _settle_refused(scope, origin, mapping, rows, refused, rules_version)
         _mark_projected(scope, mapping.entity, [row.object_id for row in rows])
+        if origin.object_type == CONTACT:
+            _leave_merged(scope, origin.connection_id)
         reached(Step.projecting)
     reached(Step.projected)
     done.wishes[origin.object_type] += len(wishes)
@@ -161,21 +166,25 @@ def _settle_refused(
 
 
 def _mark_projected(scope: TenantScope, entity: str, ids: list[UUID]) -> None:
+    if ids:
+        scope.connection.execute(_projected(entity), {"tenant": scope.tenant, "ids": ids})
+
+
+@lru_cache(maxsize=16)
+def _projected(entity: str) -> Update:
     view = VIEWS[entity]
-    scope.connection.execute(
-        update(view.table)
-        .where(view.table.c.tenant_id == scope.tenant, view.key.in_(ids))
-        .values(needs_projection=False)
-    )
+    mine = view.table.c.tenant_id == bindparam("tenant")
+    theirs = view.key == any_(bindparam("ids", type_=ARRAY(Uuid)))
+    return update(view.table).where(mine, theirs).values(needs_projection=False)
 
 
 def _note_version(scope: TenantScope, origin: Origin) -> None:
     """Remember which mapping content was used first when."""
-    scope.connection.execute(
-        insert(mapping_versions)
-        .values(tenant_id=scope.tenant, mapping_id=origin.mapping_id, digest=origin.mapping_digest)
-        .on_conflict_do_nothing()
-    )
+    version = {"mapping_id": origin.mapping_id, "digest": origin.mapping_digest}
+    scope.connection.execute(_VERSION, {"tenant_id": scope.tenant, **version})
+
+
+_VERSION = insert(mapping_versions).on_conflict_do_nothing()
 
 
 def _mark_remapped(scope: TenantScope, origin: Origin, entity: str) -> None:
@@ -201,6 +210,28 @@ _MAY_BE_SKIPPED = (
 """What is in flight is skipped by the next run."""
 
 
+def _leave_merged(scope: TenantScope, connection_id: str) -> None:
+    """Who became another customer is not written any more, and leaves its record to that one."""
+    _skip_merged(scope, connection_id)
+    hand_on_records(scope, connection_id)
+
+
+_MERGED_ROWS = (
+    select(ledger.c.state)
+    .where(
+        *rows_of(bindparam("tenant", type_=Text), bindparam("connection", type_=Text), CONTACT),
+        ledger.c.object_id.in_(
+            select(customers.c.customer_id).where(
+                customers.c.tenant_id == bindparam("tenant"), customers.c.merged_into.is_not(None)
+            )
+        ),
+        ledger.c.state != State.skipped,
+    )
+    .distinct()
+)
+"""States of rows of customers that became another one."""
+
+
 def _skip_merged(scope: TenantScope, connection_id: str) -> None:
     """A customer that became another one is not written any more."""
     merged = select(customers.c.customer_id).where(
@@ -208,12 +239,8 @@ def _skip_merged(scope: TenantScope, connection_id: str) -> None:
         customers.c.merged_into.is_not(None),
     )
     reason = "merged"
-    states = select(ledger.c.state).where(
-        *rows_of(scope.tenant, connection_id, "contact"),
-        ledger.c.object_id.in_(merged),
-        ledger.c.state != State.skipped,
-    )
-    there = set(scope.connection.execute(states.distinct()).scalars())
+    asked = {"tenant": scope.tenant, "connection": connection_id}
+    there = set(scope.connection.execute(_MERGED_ROWS, asked).scalars())
     if not there:
         return
     for before in (one for one in _MAY_BE_SKIPPED if one in there):

@@ -12,8 +12,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, literal_column, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    ColumnElement,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from crm_integration.quality.holds import BLAST_RADIUS, open_hold, open_holds, release
 from crm_integration.storage.bulk import stage
@@ -89,14 +99,18 @@ def hold_rows(scope: TenantScope, place: Place, object_ids: Sequence[UUID]) -> N
 
 def forget(scope: TenantScope, place: Place, object_ids: Sequence[UUID]) -> None:
     """What was written waits for nobody any more."""
-    scope.connection.execute(
-        delete(held_changes).where(
-            held_changes.c.tenant_id == scope.tenant,
-            held_changes.c.connection_id == place.connection_id,
-            held_changes.c.object_type == place.object_type,
-            held_changes.c.object_id.in_(object_ids),
-        )
-    )
+    where = {"tenant": scope.tenant, "connection": place.connection_id}
+    ids = {"of_type": place.object_type, "ids": list(object_ids)}
+    if object_ids:
+        scope.connection.execute(_FORGET, {**where, **ids})
+
+
+_FORGET = delete(held_changes).where(
+    held_changes.c.tenant_id == bindparam("tenant"),
+    held_changes.c.connection_id == bindparam("connection"),
+    held_changes.c.object_type == bindparam("of_type"),
+    held_changes.c.object_id == any_(bindparam("ids", type_=ARRAY(Uuid))),
+)
 
 
 def let_go(scope: TenantScope, connection_id: str, object_type: str) -> None:

@@ -1,18 +1,17 @@
 """Which object types have a canonical row to be mapped, in one statement for all of them.
 
-Prevents the run over nothing that asks three times for each type, and the statement that is built
-anew for every event: it is the same one for all tenants.
+Prevents the run over nothing that asks three times for each type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
+    Executable,
     Table,
     Text,
     bindparam,
@@ -34,37 +33,46 @@ MAPPING_RULE = "mapping"
 _Text = ColumnElement[str] | str
 
 
+@dataclass(frozen=True)
+class ToProject:
+    """An object type with rows to be mapped; `remapped` where the wish of some was made, or
+    refused, by another mapping."""
+
+    object_type: str
+    remapped: bool
+
+
 def to_project(
     scope: TenantScope,
     connection_id: str,
     mappings: Mapping[str, CompiledMapping],
     rules_version: str,
-) -> list[str]:
-    """Object types with rows that changed, or whose wish was made (or refused) by another
-    mapping; in the order of `mappings`."""
+) -> list[ToProject]:
+    """Object types with rows that changed or were mapped otherwise, in the order of `mappings`."""
     if not mappings:
         return []
     statement = _statement(tuple((name, one.entity) for name, one in mappings.items()))
     digests = {_digest(name): one.rules_digest for name, one in mappings.items()}
     asked = {"tenant": scope.tenant, "connection": connection_id, "rules": rules_version}
-    found = set(scope.connection.execute(statement, {**asked, **digests}).scalars())
-    return [name for name in mappings if name in found]
+    rows = scope.connection.execute(statement, {**asked, **digests})
+    return [ToProject(row.object_type, row.remapped) for row in rows if row.waits or row.remapped]
 
 
 @lru_cache(maxsize=128)
-def _statement(kinds: tuple[tuple[str, str], ...]) -> CompoundSelect[Any]:
+def _statement(kinds: tuple[tuple[str, str], ...]) -> Executable:
     tenant, connection = bindparam("tenant", type_=Text), bindparam("connection", type_=Text)
     return union_all(
         *(
-            select(literal(object_type).label("object_type")).where(
+            select(
+                literal(object_type).label("object_type"),
+                _exists(VIEWS[entity].table, *_waits(tenant, entity)).label("waits"),
                 or_(
-                    _exists(VIEWS[entity].table, *_waits(tenant, entity)),
                     *(
                         _exists(ledger, *rows_of(tenant, connection, object_type), other)
                         for other in _other_mappings(object_type)
                     ),
                     _exists(quarantine, *refused_rows(tenant, connection, object_type, entity)),
-                )
+                ).label("remapped"),
             )
             for object_type, entity in kinds
         )

@@ -6,15 +6,27 @@ was waited for is looked at before every dispatch, set-based.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, any_, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Interval,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from crm_integration.storage.tables.sync import IS_LOOSE, bindings, ledger
 from crm_integration.sync.crm_merges import REASONS as MERGED_IN_CRM
-from crm_integration.sync.ledger import move
+from crm_integration.sync.ledger import Move, moving, place_of
 from crm_integration.sync.restraint import WAITS, let_go
 from crm_integration.sync.standing import EVERYTHING, LOOSE
 from crm_integration.sync.transitions import State
@@ -50,70 +62,57 @@ def settle_waiting(
 
     `there` is what `standing` found of this type; what is not there costs no statement.
     """
-    moved = _Moves((scope, connection_id, object_type), set(there))
-    moved(State.in_flight, State.unknown, ledger.c.claim_expires_at < func.clock_timestamp())
-    # The next claim looks for the record before it writes: adoption.py, by our own key.
-    moved(State.unknown, State.pending)
+    asked = {**place_of(scope, connection_id, object_type), "longest": longest_wait}
+    rows = _Rows(scope, asked, set(there))
+    rows.move(_LOST)
+    rows.move(_LOOKED_FOR)
     if held:
-        moved(State.pending, State.held, reason=HOLD)
+        rows.move(_HELD)
         return
-    moved(State.held, State.pending, ledger.c.reason.is_distinct_from(WAITS))
-    if State.held in moved.there:
+    rows.move(_FREE)
+    if State.held in rows.there:
         let_go(scope, connection_id, object_type)
-        moved.there.add(State.pending)
-    overdue = ledger.c.waiting_since < func.clock_timestamp() - longest_wait
-    waiting = ledger.c.reason == DEPENDENCY
-    moved(State.parked, State.pending, waiting, ~_must_wait(scope))
-    moved(State.parked, State.pending, waiting, overdue, still_waiting=True)
-    asked_long_ago = ledger.c.waiting_since < func.clock_timestamp() - LOOK_AGAIN
-    no_record = ledger.c.reason.in_((AMBIGUOUS, ANOTHERS, *MERGED_IN_CRM))
-    moved(State.parked, State.pending, no_record, asked_long_ago)
-    fresh = or_(ledger.c.waiting_since.is_(None), ~overdue)
-    moved(State.pending, State.parked, _must_wait(scope), fresh, reason=DEPENDENCY)
-    if LOOSE in moved.there:
-        moved.there.add(State.synced)
-        lacking = ledger.c.reason.startswith(WITHOUT)
-        written_long_ago = ledger.c.written_at < func.clock_timestamp() - LOOK_AGAIN
-        more = or_(_can_be_associated(scope), and_(lacking, written_long_ago))
-        moved(State.synced, State.pending, IS_LOOSE, more)
+        rows.there.add(State.pending)
+    rows.move(_BOUND)
+    rows.move(_WAITED_ENOUGH)
+    rows.move(_LOOKED_AT_AGAIN)
+    rows.move(_WAITS_FOR_ANOTHER)
+    if LOOSE in rows.there:
+        rows.there.add(State.synced)
+        rows.move(_TIED)
 
 
 @dataclass
-class _Moves:
-    """Moves rows of one type, where there are any in that state."""
+class _Rows:
+    """Rows of one type; `there` are the states that some are in."""
 
-    place: tuple[TenantScope, str, str]
+    scope: TenantScope
+    asked: Mapping[str, Any]
     there: set[str]
 
-    def __call__(
-        self,
-        before: State,
-        after: State,
-        *where: ColumnElement[bool],
-        reason: str | None = None,
-        still_waiting: bool = False,
-    ) -> None:
-        if before in self.there and move(
-            *self.place, before, after, *where, reason=reason, still_waiting=still_waiting
-        ):
-            self.there.add(after)
+    def move(self, one: Move) -> None:
+        """Move them, where there are any in that state."""
+        if one.before not in self.there:
+            return
+        if self.scope.connection.execute(one.statement, self.asked).rowcount:
+            self.there.add(one.after)
 
 
-def _must_wait(scope: TenantScope) -> ColumnElement[bool]:
+def _must_wait() -> ColumnElement[bool]:
     """A record it belongs to has no binding, and is on its way or not known so far.
 
     A row with a CRM record of its own never waits: an opt-out must not wait for a company, and
     the two are tied later (`_can_be_associated`).
     """
     needed = ledger.alias("needed")
-    bound = _bound(scope, needed.c.object_id)
+    bound = _bound(needed.c.object_id)
     on_its_way = (
         select(needed.c.object_id)
         .where(
-            needed.c.tenant_id == scope.tenant,
+            needed.c.tenant_id == bindparam("tenant"),
             needed.c.connection_id == ledger.c.connection_id,
             needed.c.object_id == any_(ledger.c.needs),
-            needed.c.state.in_(_WILL_PROCEED),
+            needed.c.state.in_([literal_column(f"'{one.value}'", Text) for one in _WILL_PROCEED]),
             ~bound,
         )
         .correlate(ledger)
@@ -123,7 +122,7 @@ def _must_wait(scope: TenantScope) -> ColumnElement[bool]:
         select(func.count())
         .select_from(needed)
         .where(
-            needed.c.tenant_id == scope.tenant,
+            needed.c.tenant_id == bindparam("tenant"),
             needed.c.connection_id == ledger.c.connection_id,
             needed.c.object_id == any_(ledger.c.needs),
         )
@@ -132,16 +131,16 @@ def _must_wait(scope: TenantScope) -> ColumnElement[bool]:
     )
     return and_(
         func.cardinality(ledger.c.needs) > 0,
-        ~_bound(scope, ledger.c.object_id),
+        ~_bound(ledger.c.object_id),
         or_(on_its_way, known < func.cardinality(ledger.c.needs)),
     )
 
 
-def _bound(scope: TenantScope, object_id: ColumnElement[object]) -> ColumnElement[bool]:
+def _bound(object_id: ColumnElement[object]) -> ColumnElement[bool]:
     return (
         select(bindings.c.object_id)
         .where(
-            bindings.c.tenant_id == scope.tenant,
+            bindings.c.tenant_id == bindparam("tenant"),
             bindings.c.connection_id == ledger.c.connection_id,
             bindings.c.object_id == object_id,
         )
@@ -149,15 +148,41 @@ def _bound(scope: TenantScope, object_id: ColumnElement[object]) -> ColumnElemen
     )
 
 
-def _can_be_associated(scope: TenantScope) -> ColumnElement[bool]:
+def _can_be_associated() -> ColumnElement[bool]:
     """Written without a record it belongs to, which is bound by now."""
     return (
         select(bindings.c.object_id)
         .where(
-            bindings.c.tenant_id == scope.tenant,
+            bindings.c.tenant_id == bindparam("tenant"),
             bindings.c.connection_id == ledger.c.connection_id,
             bindings.c.object_id == any_(ledger.c.needs),
             ~(bindings.c.object_id == any_(ledger.c.associated)),
         )
         .exists()
     )
+
+
+_OVERDUE = ledger.c.waiting_since < func.clock_timestamp() - bindparam("longest", type_=Interval)
+_LONG_AGO = func.clock_timestamp() - LOOK_AGAIN
+_WAITING = ledger.c.reason == DEPENDENCY
+_NO_RECORD = ledger.c.reason.in_((AMBIGUOUS, ANOTHERS, *MERGED_IN_CRM))
+_LACKING = and_(ledger.c.reason.startswith(WITHOUT), ledger.c.written_at < _LONG_AGO)
+
+_LOST = moving(
+    State.in_flight, State.unknown, ledger.c.claim_expires_at < func.clock_timestamp()
+)
+# The next claim looks for the record before it writes: adoption.py, by our own key.
+_LOOKED_FOR = moving(State.unknown, State.pending)
+_HELD = moving(State.pending, State.held, reason=HOLD)
+_FREE = moving(State.held, State.pending, ledger.c.reason.is_distinct_from(WAITS))
+_BOUND = moving(State.parked, State.pending, _WAITING, ~_must_wait())
+_WAITED_ENOUGH = moving(State.parked, State.pending, _WAITING, _OVERDUE, still_waiting=True)
+_LOOKED_AT_AGAIN = moving(
+    State.parked, State.pending, _NO_RECORD, ledger.c.waiting_since < _LONG_AGO
+)
+_WAITS_FOR_ANOTHER = moving(
+    *(State.pending, State.parked, _must_wait()),
+    or_(ledger.c.waiting_since.is_(None), ~_OVERDUE),
+    reason=DEPENDENCY,
+)
+_TIED = moving(State.synced, State.pending, IS_LOOSE, or_(_can_be_associated(), _LACKING))

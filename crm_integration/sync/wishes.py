@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, FromClause, and_, case, func, or_, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 
-from crm_integration.storage.bulk import stage
+from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.sync import ledger
-from crm_integration.sync.ledger import TABLE, Desired, row_name
+from crm_integration.sync.ledger import TABLE, Desired, is_one_of, row_name
 from crm_integration.sync.transitions import State
 from crm_integration.tenancy.scope import TenantScope
 
@@ -50,15 +51,21 @@ def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
 
     A person's edit stands as long as what it was made of is desired (`dead_letters.edit`).
     """
-    names = (
-        *("tenant_id", "connection_id", "object_type", "object_id", "state", "desired"),
-        *("desired_digest", "source_time", "raw_id", "mapping_id", "mapping_digest"),
-        *("rules_version", "run_id", "needs"),
-    )
-    staged = stage(
-        scope.connection, ledger, names, (_wish_row(scope, origin, one) for one in wishes)
-    )
-    statement = insert(ledger).from_select(names, select(*(staged.c[name] for name in names)))
+    rows = (_wish_row(scope, origin, one) for one in wishes)
+    wished = hand(scope.connection, "wished", ledger, _NAMES, rows)
+    scope.connection.execute(_write(wished.source), wished.values)
+
+
+_NAMES = (
+    *("tenant_id", "connection_id", "object_type", "object_id", "state", "desired"),
+    *("desired_digest", "source_time", "raw_id", "mapping_id", "mapping_digest"),
+    *("rules_version", "run_id", "needs"),
+)
+
+
+@lru_cache(maxsize=16)
+def _write(wished: FromClause) -> Insert:
+    statement = insert(ledger).from_select(_NAMES, select(*(wished.c[name] for name in _NAMES)))
     new = statement.excluded
     mapped = func.coalesce(ledger.c.edited_from_digest, ledger.c.desired_digest)
     differs = mapped != new.desired_digest
@@ -66,33 +73,27 @@ def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
     returns = state == State.skipped.value  # such as a merged customer that came apart again
     other_rules = and_(state == State.synced.value, ledger.c.mapping_digest != new.mapping_digest)
     traced = ("source_time", "raw_id", "mapping_id", "mapping_digest", "rules_version", "run_id")
-    scope.connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(ledger.primary_key.columns),
-            set_={
-                **{name: new[name] for name in traced},
-                "desired": case((differs, new.desired), else_=ledger.c.desired),
-                "desired_digest": case(
-                    (differs, new.desired_digest), else_=ledger.c.desired_digest
-                ),
-                "edited_from": case((~differs, ledger.c.edited_from)),
-                "edited_from_digest": case((~differs, ledger.c.edited_from_digest)),
-                "needs": new.needs,
-                "desired_at": case((differs, func.now()), else_=ledger.c.desired_at),
-                "state": case(
-                    (or_(returns, other_rules, and_(differs, _moves_on())), "pending"),
-                    else_=state,
-                ),
-                "tries": case((differs, 0), else_=ledger.c.tries),
-                "next_try_at": case((differs, func.now()), else_=ledger.c.next_try_at),
-            },
-        )
+    pending = or_(returns, other_rules, and_(differs, _moves_on()))
+    return statement.on_conflict_do_update(
+        index_elements=list(ledger.primary_key.columns),
+        set_={
+            **{name: new[name] for name in traced},
+            "desired": case((differs, new.desired), else_=ledger.c.desired),
+            "desired_digest": case((differs, new.desired_digest), else_=ledger.c.desired_digest),
+            "edited_from": case((~differs, ledger.c.edited_from)),
+            "edited_from_digest": case((~differs, ledger.c.edited_from_digest)),
+            "needs": new.needs,
+            "desired_at": case((differs, func.now()), else_=ledger.c.desired_at),
+            "state": case((pending, State.pending.value), else_=state),
+            "tries": case((differs, 0), else_=ledger.c.tries),
+            "next_try_at": case((differs, func.now()), else_=ledger.c.next_try_at),
+        },
     )
 
 
 def _moves_on() -> ColumnElement[bool]:
     """A newer desire makes a row pending, unless it is being sent or must be looked at first."""
-    return ledger.c.state.not_in((State.in_flight, State.unknown, State.held))
+    return ~is_one_of(State.in_flight, State.unknown, State.held)
 
 
 def _wish_row(scope: TenantScope, origin: Origin, one: Wish) -> tuple[Any, ...]:

@@ -6,12 +6,12 @@ connection is made, belongs to one tenant only, and is compared before the first
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import and_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, and_, any_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.exc import IntegrityError
 
 from crm_integration.audit import trail
@@ -87,22 +87,23 @@ def save_connection(
     )
 
 
-def connections_of(scope: TenantScope, side: Side) -> tuple[StoredConnection, ...]:
-    """All connections of one side, by id."""
-    rows = scope.connection.execute(
-        select(*(connections.c[name] for name in _COLUMNS))
-        .where(connections.c.side == side)
-        .order_by(connections.c.connection_id)
-    )
+def connections_of(scope: TenantScope, *sides: Side) -> tuple[StoredConnection, ...]:
+    """All connections of these sides, by id."""
+    rows = scope.connection.execute(_CONNECTIONS, {"sides": list(sides)})
     return tuple(StoredConnection(**row) for row in rows.mappings())
 
 
 def crm_connection(scope: TenantScope) -> StoredConnection:
     """The tenant's CRM account. Raises NotFound when none is connected."""
-    found = connections_of(scope, "crm")
-    if not found:
-        raise NotFound(f"tenant {scope.tenant} has no CRM: connect one first")
-    return found[0]
+    return the_crm(scope.tenant, connections_of(scope, "crm"))
+
+
+def the_crm(tenant: str, found: Sequence[StoredConnection]) -> StoredConnection:
+    """The CRM account among a tenant's connections. Raises NotFound when there is none."""
+    for one in found:
+        if one.side == "crm":
+            return one
+    raise NotFound(f"tenant {tenant} has no CRM: connect one first")
 
 
 _IDENTITY = ("side", "platform", "account_id")
@@ -115,4 +116,9 @@ _COLUMNS = (
     "currency",
     "timezone",
     "settings",
+)
+_CONNECTIONS = (
+    select(*(connections.c[name] for name in _COLUMNS))
+    .where(connections.c.side == any_(bindparam("sides", type_=ARRAY(Text))))
+    .order_by(connections.c.connection_id)
 )

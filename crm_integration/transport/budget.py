@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Literal, cast
 from zlib import crc32
 
 import orjson
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from crm_integration.errors import Transient
 from crm_integration.transport.quota import RANKS, CallBudget, Purpose
@@ -196,9 +197,13 @@ class BudgetGate:
                 ask["was"], ask["late"] = self._left
         return ask
 
-    def _connect(self) -> Any:
+    def _connect(self) -> Connection:
+        return self._each_for_itself.connect()
+
+    @cached_property
+    def _each_for_itself(self) -> Engine:
         # Each booking is one statement: a transaction around it would be two more round trips.
-        return self.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def refused(gate: object, name: str, error: Transient) -> None:

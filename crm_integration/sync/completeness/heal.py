@@ -103,7 +103,7 @@ def heal(house: House, request: Request, wrong: Frame, *, run_id: str) -> list[P
 def _refetched(house: House, tenant: str, wrong: Frame, run_id: str) -> Iterator[Problem]:
     """Read by id what is missing, differs, or is not in the store any more."""
     engines = house.engines
-    stores = {one.connection_id: one for one in house.stores(tenant, ())}
+    stores = {one.connection_id: one for one in house.connected(tenant).stores}
     for connection_id, of_store in wrong.groupby("connection_id", sort=True):
         try:
             store = open_store(engines.tenancy, engines.ops, tenant, stores[connection_id])

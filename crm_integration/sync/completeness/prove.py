@@ -26,7 +26,7 @@ from crm_integration.sync.completeness.tally import tally
 from crm_integration.sync.crm_run import CrmSession
 from crm_integration.sync.path import House
 from crm_integration.sync.report import Problem
-from crm_integration.tenancy.connections import StoredConnection, crm_connection
+from crm_integration.tenancy.connections import StoredConnection
 
 Told = Callable[[str, int], None]
 """`(what, how many so far)`."""
@@ -73,7 +73,7 @@ class _Looking:
     def at_stores(self) -> None:
         """Every object type of every store that stands for an entity that is asked for."""
         scan = self.scan
-        for connection in scan.house.stores(scan.tenant, scan.config.stores):
+        for connection in scan.connected.stores:
             types = connector(connection.platform).manifest.object_types
             wanted = [one for one in types if scan.request.wants(one)]
             self.entities.update(wanted)
@@ -106,8 +106,7 @@ class _Looking:
         """Every object type that is mapped, and on demand all records that carry our key."""
         scan = self.scan
         mappings = compiled_mappings(scan.house.mappings, scan.config)
-        with scan.tenancy.scope(scan.tenant) as scope:
-            connection = crm_connection(scope)
+        connection = scan.connected.crm
         manifest = crm_connector(connection.platform).manifest
         session = CrmSession(
             scan.house.engines, scan.tenant, connection, mappings, scan.rules_version, scan.run_id

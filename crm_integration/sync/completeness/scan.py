@@ -16,7 +16,7 @@ from crm_integration.mapping.tenant_file import TenantConfig
 from crm_integration.quality.rules import rules_version
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration.sync.completeness.model import Request
-from crm_integration.sync.path import House
+from crm_integration.sync.path import Connected, House
 from crm_integration.tenancy.scope import Tenancy
 from crm_integration.tenancy.tenants import started_on
 
@@ -31,7 +31,7 @@ class Scan:
 
     house: House
     request: Request
-    config: TenantConfig
+    connected: Connected
     began: datetime
     highest_raw_id: int
     days: Days
@@ -44,6 +44,10 @@ class Scan:
     @property
     def tenant(self) -> str:
         return self.request.tenant
+
+    @property
+    def config(self) -> TenantConfig:
+        return self.connected.config
 
     @property
     def settled(self) -> datetime:
@@ -67,11 +71,11 @@ class Scan:
 def begin(house: House, request: Request, *, run_id: str) -> Scan:
     """Raises BadInput and BadMapping for a tenant's file that is wrong, NotFound for no tenant or
     one without a CRM."""
-    config = house.config(request.tenant)
+    connected = house.connected(request.tenant)
     with house.engines.tenancy.scope(request.tenant) as scope:
         now: datetime = scope.connection.execute(select(func.clock_timestamp())).scalar_one()
         highest = scope.connection.scalar(
             select(func.max(raw_records.c.raw_id)).where(raw_records.c.tenant_id == scope.tenant)
         )
         days = Days(started_on(scope), now)
-    return Scan(house, request, config, now, int(highest or 0), days, run_id)
+    return Scan(house, request, connected, now, int(highest or 0), days, run_id)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, Uuid, any_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_integration.canonical.customers import LifecycleStage
 from crm_integration.canonical.sourced import open_fields
 from crm_integration.storage.tables.canonical import addresses, customers
 from crm_integration.storage.tables.commerce import companies
 from crm_integration.sync.views.projectable import (
+    Asked,
     Choice,
     Projectable,
     View,
     chosen,
     picked,
     projectable,
+    waiting_rows,
 )
 from crm_integration.tenancy.scope import TenantScope
 
@@ -32,8 +36,7 @@ SHOWN = (customers.c.known, customers.c.merged_into.is_(None))
 
 
 def read_customers(scope: TenantScope, choice: Choice) -> list[Projectable]:
-    statement = chosen(scope, customers, choice).where(*SHOWN)
-    rows = scope.connection.execute(statement).all()
+    rows = chosen(scope, choice, _customers)
     places = _addresses(scope, [row.customer_id for row in rows])
     return [
         projectable(
@@ -63,13 +66,25 @@ def read_customers(scope: TenantScope, choice: Choice) -> list[Projectable]:
     ]
 
 
+@lru_cache(maxsize=16)
+def _customers(asked: Asked) -> Select[Any]:
+    return waiting_rows(customers, asked).where(*SHOWN)
+
+
+@lru_cache(maxsize=16)
+def _companies(asked: Asked) -> Select[Any]:
+    return waiting_rows(companies, asked)
+
+
+_ADDRESSES = select(addresses).where(
+    addresses.c.tenant_id == bindparam("tenant"),
+    addresses.c.customer_id == any_(bindparam("ids", type_=ARRAY(Uuid))),
+)
+
+
 def _addresses(scope: TenantScope, ids: Collection[UUID]) -> dict[UUID, dict[str, View]]:
     found: dict[UUID, dict[str, View]] = defaultdict(dict)
-    rows = scope.connection.execute(
-        select(addresses).where(
-            addresses.c.tenant_id == scope.tenant, addresses.c.customer_id.in_(list(ids))
-        )
-    )
+    rows = scope.connection.execute(_ADDRESSES, {"tenant": scope.tenant, "ids": list(ids)})
     for row in rows:
         name = f"{row.customer_id}/{row.kind}"
         found[row.customer_id][row.kind] = {
@@ -92,7 +107,7 @@ def _reason(row: Row[Any]) -> str:
 
 def read_companies(scope: TenantScope, choice: Choice) -> list[Projectable]:
     """Companies; `store` is the connection whose customer named them last."""
-    rows = scope.connection.execute(chosen(scope, companies, choice)).all()
+    rows = chosen(scope, choice, _companies)
     return [
         projectable(
             row.company_id,

@@ -6,13 +6,13 @@ their current version are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, Table, Uuid, func, literal, select
+from sqlalchemy import ColumnElement, Integer, Row, Select, Table, Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_integration.tenancy.scope import TenantScope
@@ -49,6 +49,16 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Which conditions a choice has: one statement for each, whatever their values."""
+
+    rules: bool
+    waiting: bool
+    among: bool
+    further: bool
+
+
+@dataclass(frozen=True)
 class EntityView:
     """How one entity is read: its table, its id, how rows are shown, and which ones are at all."""
 
@@ -58,19 +68,40 @@ class EntityView:
     shown: tuple[ColumnElement[bool], ...] = ()
 
 
-def chosen(scope: TenantScope, table: Table, choice: Choice, *columns: Any) -> Select[Any]:
-    """The rows of a choice, with more columns if asked for."""
-    statement = select(table, *columns).where(table.c.tenant_id == scope.tenant)
-    if choice.rules_version is not None:
-        statement = statement.where(table.c.rules_version == choice.rules_version)
+def chosen(
+    scope: TenantScope, choice: Choice, shown: Callable[[Asked], Select[Any]]
+) -> Sequence[Row[Any]]:
+    """The rows of a choice. `shown` builds the statement of a question from `waiting_rows`."""
+    asked = Asked(
+        rules=choice.rules_version is not None,
+        waiting=choice.waiting,
+        among=choice.among is not None,
+        further=choice.after is not None,
+    )
+    values = {
+        "tenant": scope.tenant,
+        "rules": choice.rules_version,
+        "most": choice.limit,
+        "among": list(choice.among or ()),
+        "after": choice.after,
+    }
+    return scope.connection.execute(shown(asked), values).all()
+
+
+def waiting_rows(table: Table, asked: Asked, *columns: Any) -> Select[Any]:
+    """The rows that are asked for, with more columns."""
+    statement = select(table, *columns).where(table.c.tenant_id == bindparam("tenant"))
+    if asked.rules:
+        statement = statement.where(table.c.rules_version == bindparam("rules"))
     (key,) = (one for one in table.primary_key if one.name != "tenant_id")
-    if choice.among is not None:
-        statement = statement.where(key == func.any(literal(list(choice.among), ARRAY(Uuid))))
-    if choice.waiting:
-        return statement.where(table.c.needs_projection).limit(choice.limit)
-    if choice.after is not None:
-        statement = statement.where(key > choice.after)
-    return statement.order_by(key).limit(choice.limit)
+    if asked.among:
+        statement = statement.where(key == any_(bindparam("among", type_=ARRAY(Uuid))))
+    most = bindparam("most", type_=Integer)
+    if asked.waiting:
+        return statement.where(table.c.needs_projection).limit(most)
+    if asked.further:
+        statement = statement.where(key > bindparam("after"))
+    return statement.order_by(key).limit(most)
 
 
 def picked(row: Row[Any], names: tuple[str, ...]) -> View:

@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, or_
+from sqlalchemy import Row, Select, and_, bindparam, or_
 
 from crm_integration.canonical.orders import FulfilmentState
 from crm_integration.canonical.sourced import open_fields
 from crm_integration.storage.tables.canonical import orders, products, refunds
 from crm_integration.sync.views.projectable import (
     DELETED,
+    Asked,
     Choice,
     Projectable,
     View,
     chosen,
     picked,
     projectable,
+    waiting_rows,
 )
 from crm_integration.tenancy.scope import TenantScope
 
 
+@lru_cache(maxsize=16)
+def _products(asked: Asked) -> Select[Any]:
+    return waiting_rows(products, asked)
+
+
+@lru_cache(maxsize=16)
+def _orders(asked: Asked) -> Select[Any]:
+    return waiting_rows(orders, asked)
+
+
+@lru_cache(maxsize=16)
+def _refunds(asked: Asked) -> Select[Any]:
+    number = orders.c.number.label("order_number")
+    customer = orders.c.customer_id.label("order_customer_id")
+    its_order = and_(
+        orders.c.tenant_id == bindparam("tenant"), orders.c.order_id == refunds.c.order_id
+    )
+    return (
+        waiting_rows(refunds, asked, number, customer)
+        .join_from(refunds, orders, its_order, isouter=True)
+        .where(or_(refunds.c.order_source_id.is_(None), orders.c.order_id.is_not(None)))
+    )
+
+
 def read_products(scope: TenantScope, choice: Choice) -> list[Projectable]:
-    rows = scope.connection.execute(chosen(scope, products, choice)).all()
+    rows = chosen(scope, choice, _products)
     names = ("source_id", "title", "sku", "status", "description", "currency", "price_minor")
     return [
         projectable(
@@ -49,7 +76,7 @@ _ORDER = (
 
 
 def read_orders(scope: TenantScope, choice: Choice) -> list[Projectable]:
-    rows = scope.connection.execute(chosen(scope, orders, choice)).all()
+    rows = chosen(scope, choice, _orders)
     return [projectable(row.order_id, row, _order_view(scope, row)) for row in rows]
 
 
@@ -69,22 +96,6 @@ def _order_view(scope: TenantScope, row: Row[Any]) -> View:
 
 def read_refunds(scope: TenantScope, choice: Choice) -> list[Projectable]:
     """A refund whose order is named but not known so far waits for it."""
-    statement = (
-        chosen(
-            scope,
-            refunds,
-            choice,
-            orders.c.number.label("order_number"),
-            orders.c.customer_id.label("order_customer_id"),
-        )
-        .join_from(
-            refunds,
-            orders,
-            (orders.c.tenant_id == scope.tenant) & (orders.c.order_id == refunds.c.order_id),
-            isouter=True,
-        )
-        .where(or_(refunds.c.order_source_id.is_(None), orders.c.order_id.is_not(None)))
-    )
     names = ("source_id", "number", "order_id", "refunded_at", "currency", "amount_minor")
     return [
         projectable(
@@ -99,7 +110,7 @@ def read_refunds(scope: TenantScope, choice: Choice) -> list[Projectable]:
                 "store": row.connection_id,
             },
         )
-        for row in scope.connection.execute(statement).all()
+        for row in chosen(scope, choice, _refunds)
     ]
 
 

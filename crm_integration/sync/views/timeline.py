@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, or_
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, or_
 
 from crm_integration.canonical.activities import ActivityKind
 from crm_integration.canonical.carts import CartState
@@ -13,12 +15,14 @@ from crm_integration.canonical.sourced import open_fields
 from crm_integration.storage.tables.canonical import orders
 from crm_integration.storage.tables.commerce import activities, carts
 from crm_integration.sync.views.projectable import (
+    Asked,
     Choice,
     Projectable,
     View,
     chosen,
     picked,
     projectable,
+    waiting_rows,
 )
 from crm_integration.tenancy.scope import TenantScope
 
@@ -37,17 +41,21 @@ _ACTIVITY = (
 
 def read_carts(scope: TenantScope, choice: Choice) -> list[Projectable]:
     """Carts of somebody: nobody could be told about the others."""
-    statement = chosen(scope, carts, choice, orders.c.number.label("order_number")).join_from(
-        carts,
-        orders,
-        and_(orders.c.tenant_id == scope.tenant, orders.c.order_id == carts.c.order_id),
-        isouter=True,
+    rows = chosen(scope, choice, _carts)
+    return [projectable(row.cart_id, row, _cart(scope, row)) for row in rows]
+
+
+@lru_cache(maxsize=16)
+def _carts(asked: Asked) -> Select[Any]:
+    return (
+        waiting_rows(carts, asked, orders.c.number.label("order_number"))
+        .join_from(carts, orders, _is_order(carts.c.order_id), isouter=True)
+        .where(carts.c.customer_id.is_not(None))
     )
-    statement = statement.where(carts.c.customer_id.is_not(None))
-    return [
-        projectable(row.cart_id, row, _cart(scope, row))
-        for row in scope.connection.execute(statement).all()
-    ]
+
+
+def _is_order(order_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    return and_(orders.c.tenant_id == bindparam("tenant"), orders.c.order_id == order_id)
 
 
 def _cart(scope: TenantScope, row: Row[Any]) -> View:
@@ -77,7 +85,7 @@ def _state(row: Row[Any]) -> CartState:
 
 def read_activities(scope: TenantScope, choice: Choice) -> list[Projectable]:
     """One about an order that is not known so far waits for it."""
-    rows = scope.connection.execute(_activities(scope, choice)).all()
+    rows = chosen(scope, choice, _activities)
     return [
         projectable(
             row.activity_id,
@@ -95,15 +103,15 @@ def read_activities(scope: TenantScope, choice: Choice) -> list[Projectable]:
     ]
 
 
-def _activities(scope: TenantScope, choice: Choice) -> Select[Any]:
+@lru_cache(maxsize=16)
+def _activities(asked: Asked) -> Select[Any]:
     named = (
         orders.c.number.label("order_number"),
         orders.c.customer_id.label("order_customer_id"),
     )
-    of_order = and_(orders.c.tenant_id == scope.tenant, orders.c.order_id == activities.c.order_id)
     return (
-        chosen(scope, activities, choice, *named)
-        .join_from(activities, orders, of_order, isouter=True)
+        waiting_rows(activities, asked, *named)
+        .join_from(activities, orders, _is_order(activities.c.order_id), isouter=True)
         .where(or_(activities.c.order_source_id.is_(None), orders.c.order_id.is_not(None)))
     )
 

@@ -1,9 +1,10 @@
 """A live run: the lanes it holds are drained until its life is over and a successor has come.
 
 Prevents four ways of standing still: a tenant whose store or CRM hangs keeps one worker busy and
-no other tenant waiting; one that sends on and on goes back to the end of the line after each pass;
-a tenant whose passes break is taken less often, not each moment; and a run that has lost its lanes
-(its connection broke) ends in place of believing that it drains.
+no other tenant waiting; one that sends on and on goes back to the end of the line after each pass,
+and gives way where it comes too often (`turns.py`); a tenant whose passes break is taken less
+often, not each moment; and a run that has lost its lanes (its connection broke) ends in place of
+believing that it drains.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from crm_integration.intake.hearing import Ear
 from crm_integration.intake.lanes import Lanes, ready_tenants, tenants_with_retries
 from crm_integration.sync.live_pass import LivePass, Passed
 from crm_integration.sync.report import unforeseen
+from crm_integration.sync.turns import Turns
 
 AT_ONCE = 8
 """Passes at once: most of one is waiting, for the database, a store or a CRM."""
@@ -57,6 +59,7 @@ class LiveRun:
     _running: set[Future[None]] = field(default_factory=set[Future[None]])
     _busy: set[str] = field(default_factory=set[str])
     _again: set[str] = field(default_factory=set[str])
+    _turns: Turns = field(default_factory=Turns)
     _lock: Lock = field(default_factory=Lock)
     _next: dict[str, float] = field(default_factory=dict[str, float])
     _broken: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]])
@@ -124,12 +127,19 @@ class LiveRun:
             named = dict.fromkeys(tenants)
             free = [one for one in named if one not in self._busy and self._may(one)]
             self._again |= set(named) & self._busy
-            self._busy |= set(free)
             self._running = {one for one in self._running if not one.done()}
-            self._running |= {self._pool.submit(self._take, one) for one in free}
+            for one in free:
+                self._busy.add(one)
+                self._submit(one)
+
+    def _submit(self, tenant: str) -> None:
+        """One more pass in the line; only under the lock."""
+        self._turns.take(tenant)
+        self._running.add(self._pool.submit(self._take, tenant))
 
     def _may(self, tenant: str) -> bool:
-        return self._broken.get(tenant, (0, 0.0))[1] <= time.monotonic()
+        rested = self._broken.get(tenant, (0, 0.0))[1] <= time.monotonic()
+        return rested and self._turns.may(tenant)
 
     def _take(self, tenant: str) -> None:
         """A pass over one tenant; what was told of meanwhile waits behind the others' turn."""
@@ -138,7 +148,7 @@ class LiveRun:
             more = tenant in self._again and self._may(tenant) and not self.stopped.is_set()
             self._again.discard(tenant)
             if more:
-                self._running.add(self._pool.submit(self._take, tenant))
+                self._submit(tenant)
             else:
                 self._busy.discard(tenant)
 

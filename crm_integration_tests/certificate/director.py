@@ -17,11 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crm_integration.errors import CrmIntegrationError
 from crm_integration_tests.certificate import misfortunes
-from crm_integration_tests.certificate.crew import POSTS, Crew, Hand, Post
+from crm_integration_tests.certificate.crew import Crew, Hand, Post
 from crm_integration_tests.certificate.driver import LINGER, Plan
 from crm_integration_tests.certificate.mappings import write_tenant
 from crm_integration_tests.certificate.overtaking import Overtaking
 from crm_integration_tests.certificate.posting import PostOffice
+from crm_integration_tests.certificate.reception import Reception
 from crm_integration_tests.certificate.scenario import IN_FLIGHT, ONLY_RANGE, Scenario
 from crm_integration_tests.certificate.stand import Stand
 from crm_integration_tests.certificate.timescale import CLAIM
@@ -49,6 +50,8 @@ class Director:
     overtaking: Overtaking
     rng: random.Random
     told: Told
+    reception: Reception | None = None
+    """Where deliveries arrive over HTTP; None: they are put into the drop table."""
     counts: Counter[str] = field(default_factory=Counter[str])
     kills: Counter[str] = field(default_factory=Counter[str])
     fed: int = 0
@@ -65,12 +68,14 @@ class Director:
         while time.monotonic() < until and not self._over():
             self.crew.listen()
             self._feed()
-            for post in POSTS:
+            for post in self.crew.posts:
                 self._play(post)
             self._every("wire", self.scenario.wire_pause, self._trouble)
             self._every("restart", self.scenario.restart_pause, self._restart)
             self._every("mapping", self.scenario.mapping_pause, self._remap)
             self._every("sales", self.scenario.sales_pause, self._sell)
+            self._every("live_run", self.scenario.live_run_pause, self._kill_live_run)
+            self._receive()
             time.sleep(0.02)
         self._calm()
 
@@ -113,6 +118,8 @@ class Director:
             and counts["frozen"] >= scenario.freezes
             and counts["newer_in_flight"] >= scenario.lingers
             and counts["database_restart"] >= scenario.restarts
+            and counts["receiver_kill"] >= scenario.receiver_kills
+            and counts["live_run_kill"] >= scenario.live_run_kills
             and self.fed >= scenario.events
             and self._wire_done()
         )
@@ -199,6 +206,29 @@ class Director:
             return self.overtaking.overtake()
         except (CrmIntegrationError, SQLAlchemyError, psycopg.Error):
             return False  # a misfortune of another kind hit it
+
+    # Who is killed wherever it is
+
+    def _kill_live_run(self) -> None:
+        """The process that drains the lanes now, in the middle of whatever it does."""
+        if self.counts["live_run_kill"] >= self.scenario.live_run_kills:
+            return
+        for post, hand in self.crew.hands.items():
+            if hand.lanes and not hand.met and hand.process.is_alive():
+                self.crew.put(post, self._fate(post))
+                self.counts["live_run_kill"] += 1
+                return
+
+    def _receive(self) -> None:
+        """Keep a receiver up, and kill it while deliveries are on their way to it."""
+        if self.reception is None:
+            return
+        due = time.monotonic() >= self._next.setdefault("receiver", time.monotonic() + 1)
+        wanted = self.counts["receiver_kill"] < self.scenario.receiver_kills
+        if due and wanted and self.reception.kill_in_mid_load(self.rng):
+            self.counts["receiver_kill"] += 1
+            self._next["receiver"] = time.monotonic() + self.scenario.receiver_pause
+        self.reception.keep_up()
 
     # What fails around them
 

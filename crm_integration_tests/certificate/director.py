@@ -65,7 +65,7 @@ class Director:
         self.told("the drivers get ready")
         self.crew.begin()
         until = time.monotonic() + self.scenario.longest
-        while time.monotonic() < until and not self._over():
+        while time.monotonic() < until and self.unmet():
             self.crew.listen()
             self._feed()
             for post in self.crew.posts:
@@ -111,24 +111,21 @@ class Director:
     def _sell(self) -> None:
         self.office.deliver(self.stand.town.ask("/advance", {"sales": 2}))
 
-    def _over(self) -> bool:
+    def unmet(self) -> dict[str, int]:
+        """What was planned and has not happened so often, with how much is left."""
         scenario, counts = self.scenario, self.counts
-        return (
-            all(self.kills[step] >= number for step, number in scenario.kills.items())
-            and counts["frozen"] >= scenario.freezes
-            and counts["newer_in_flight"] >= scenario.lingers
-            and counts["database_restart"] >= scenario.restarts
-            and counts["receiver_kill"] >= scenario.receiver_kills
-            and counts["live_run_kill"] >= scenario.live_run_kills
-            and self.fed >= scenario.events
-            and self._wire_done()
-        )
-
-    def _wire_done(self) -> bool:
-        if not self.scenario.wire:
-            return True
-        acted = self._acted()
-        return all(acted[kind] >= number for kind, number in self.scenario.wire.items())
+        planned: dict[str, tuple[int, int]] = {
+            "frozen": (scenario.freezes, counts["frozen"]),
+            "newer_in_flight": (scenario.lingers, counts["newer_in_flight"]),
+            "database_restart": (scenario.restarts, counts["database_restart"]),
+            "receiver_kill": (scenario.receiver_kills, counts["receiver_kill"]),
+            "live_run_kill": (scenario.live_run_kills, counts["live_run_kill"]),
+            "events": (scenario.events, self.fed),
+        }
+        planned |= {f"kill at {step}": (n, self.kills[step]) for step, n in scenario.kills.items()}
+        acted = self._acted() if scenario.wire else Counter[str]()
+        planned |= {kind: (n, acted[kind]) for kind, n in scenario.wire.items()}
+        return {name: n - done for name, (n, done) in planned.items() if done < n}
 
     def _acted(self) -> Counter[str]:
         if time.monotonic() > self._next.get("acted", 0):

@@ -35,6 +35,7 @@ from crm_integration_tests.certificate.posting import IntoTheTable, PostOffice
 from crm_integration_tests.certificate.reception import Reception, reception
 from crm_integration_tests.certificate.scenario import Scenario
 from crm_integration_tests.certificate.stand import CHECKOUT, Stand, house, impatient, stand
+from crm_integration_tests.oracle.street.verdict import COUNTS
 
 LONGEST_CALM = 180.0
 _NOT_DUE = ("synced", "skipped")
@@ -58,7 +59,19 @@ class Ran:
     problems: dict[str, int] = field(default_factory=dict[str, int])
     received: dict[str, int] = field(default_factory=dict[str, int])
     """Of a run through the receiver: what must be zero of it."""
+    unmet: dict[str, int] = field(default_factory=dict[str, int])
+    """What was planned and did not happen, with how much of it."""
     proven: Proven | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether all six counts are zero and nothing was left undone; through the receiver also
+        whether nothing of it was lost, and everything planned was done to it."""
+        if not self.quiet or any(self.verdict[name] for name in COUNTS):
+            return False
+        if self.proven is None:
+            return not self.scenario.through_receiver
+        return self.proven.agrees and not any(self.received.values()) and not self.unmet
 
 
 def run(
@@ -207,6 +220,7 @@ def _ran(
         {name: round(value, 1) for name, value in seconds.items()},
         dict(director.crew.problems.most_common(12)),
         {**received.found(), "unread": _unread(everywhere)} if received else {},
+        director.unmet(),
     )
 
 

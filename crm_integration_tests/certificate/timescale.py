@@ -55,7 +55,6 @@ def hurry(*, next_day: bool = False) -> dict[tuple[Any, str], Any]:
         (outcomes, "ACCOUNT_PAUSE"): 0.5,
         (live_run, "LOOK_EVERY"): 0.2,
         (live_run, "RETRIES_EVERY"): 0.5,
-        (live_run, "DRAIN_WITHIN"): CLAIM,
         (live_run, "LONGEST_PAUSE"): 2.0,
         (poison, "WAITS"): timedelta(seconds=1),
         (throttle, "_UNTOLD_WAIT"): 0.05,

@@ -28,7 +28,7 @@ def main() -> None:
     for tenant in world["tenants"]:
         name = tenant["name"]
         crm = read(tenant["crm_url"], tenant["crm_token"])
-        sales, counts[name] = world["sales"], counted(tenant["shop"], crm)
+        sales, counts[name] = world["sales"], counted(tenant, crm)
         twice = frozenset(email for whose, email in sales["twice"] if whose == name)
         books = books_of(tenant, _opted_out(crm, sales, name), twice)
         judge(verdict, name, books, crm, _theirs(sales, name))

@@ -71,7 +71,7 @@ def prove_all(made: Stand, counted: Mapping[str, Counted]) -> Proven:
     for tenant, platform in TENANTS:
         done = prove(engine, Request(tenant, surplus=True), run_id="certificate")
         _note(found, tenant, done)
-        _compare(found, tenant, platform, verdicts_of(done), counted[tenant])
+        compare(found, tenant, platform, verdicts_of(done), counted[tenant])
     return found
 
 
@@ -89,9 +89,10 @@ def _note(found: Proven, tenant: str, done: Completeness) -> None:
             found.wrong[f"{tenant} {entity} {stage} {verdict}"] = number
 
 
-def _compare(
+def compare(
     found: Proven, tenant: str, platform: str, verdicts: Verdicts, counted: Counted
 ) -> None:
+    """Note each number that differs from the oracle's."""
     for what, ours, theirs in _pairs(platform, verdicts, counted):
         found.compared += 1
         if ours != theirs:

@@ -13,7 +13,7 @@ from typing import Any
 from crm_integration.sync.steps import Step
 from crm_integration_tests.certificate import breaks, crew
 from crm_integration_tests.certificate.run import Ran, Told, run
-from crm_integration_tests.certificate.scenario import Scenario, without_faults
+from crm_integration_tests.certificate.scenario import Scenario, received, without_faults
 from crm_integration_tests.certificate.stand import database
 from crm_integration_tests.oracle.street.verdict import COUNTS
 
@@ -71,10 +71,11 @@ def issue(
 ) -> Certificate:
     """Run a certificate; with `compared` also the same world without faults, first.
 
-    Raises BadInput for a defect that is not known.
+    A defect of the receiver is looked for through the receiver. Raises BadInput for a defect that
+    is not known.
     """
-    if broken:
-        breaks.named(broken)
+    if breaks.at_receiver(broken) and not scenario.through_receiver:
+        scenario = received(scenario)
     began = time.monotonic()
     crew.preload()
     with database() as server:

@@ -25,7 +25,7 @@ from crm_integration.storage.embedded import EmbeddedServer
 from crm_integration.storage.roles import SUPERUSER
 from crm_integration.sync.held_differences import approve, differences
 from crm_integration.sync.restraint import waiting_for_approval
-from crm_integration_tests.certificate import timescale
+from crm_integration_tests.certificate import breaks, timescale
 from crm_integration_tests.certificate.completing import Proven, prove_all
 from crm_integration_tests.certificate.crew import LANE_POSTS, POSTS, Crew, Hand
 from crm_integration_tests.certificate.director import Director
@@ -94,7 +94,7 @@ def _received(made: Stand, scenario: Scenario, broken: str) -> Iterator[Receptio
     if not scenario.through_receiver:
         yield None
         return
-    with reception(made, broken) as opened:
+    with reception(made, broken if breaks.at_receiver(broken) else "") as opened:
         yield opened
 
 
@@ -104,7 +104,8 @@ def _stormed(
 ) -> Ran:  # fmt: skip
     everywhere = create_engine(made.server.url(SUPERUSER, made.name), pool_pre_ping=True)
     posts = LANE_POSTS if received else POSTS
-    crew = Crew(Errand("range", made.urls, made.mappings, made.tenants, broken=broken), posts)
+    in_drivers = "" if breaks.at_receiver(broken) else broken
+    crew = Crew(Errand("range", made.urls, made.mappings, made.tenants, broken=in_drivers), posts)
     carrier = received.shops if received else IntoTheTable(made)
     office = PostOffice(carrier, random.Random(f"{seed}/post"))
     overtaking = Overtaking(made, everywhere, office)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -68,7 +68,7 @@ class Reception:
 
 
 @contextmanager
-def reception(stand: Stand, broken: str = "") -> Iterator[Reception]:
+def reception(stand: Stand, broken: str = "") -> Generator[Reception]:
     """A receiver that takes deliveries, and shops that have not sent any."""
     tenancy = house(stand.urls, stand.mappings).engines.tenancy
     with ReceiverProcess(stand, broken) as receiver:

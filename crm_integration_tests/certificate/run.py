@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -89,7 +89,7 @@ def run(
 
 
 @contextmanager
-def _received(made: Stand, scenario: Scenario, broken: str) -> Iterator[Reception | None]:
+def _received(made: Stand, scenario: Scenario, broken: str) -> Generator[Reception | None]:
     """Where deliveries arrive; None where they are put into the drop table."""
     if not scenario.through_receiver:
         yield None

@@ -69,7 +69,8 @@ def certify(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with console.status("starting") as status:
         told: Callable[[str], None] = status.update
-        found = report.issue(chosen, form, told, broken=broken, compared=not broken)
+        compared = not broken and not through_receiver
+        found = report.issue(chosen, form, told, broken=broken, compared=compared)
     document = found.json()
     if as_json:
         print(json.dumps(document), flush=True)
@@ -115,9 +116,10 @@ def _print(console: Console, found: Certificate, document: dict[str, Any]) -> No
     console.print(counts)
     if "completeness" in document:
         _print_received(console, document)
+    without = document["calls_per_1000_without_faults"]
     console.print(
-        f"CRM calls per 1,000 events: {document['calls_per_1000']}, "
-        f"without faults {document['calls_per_1000_without_faults']}"
+        f"CRM calls per 1,000 events: {document['calls_per_1000']}"
+        + (f", without faults {without}" if without is not None else "")
     )
     for kind, examples in document["examples"].items():
         for example in examples:

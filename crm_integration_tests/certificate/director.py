@@ -34,6 +34,8 @@ _PATIENCE = 8.0
 _FEED_PAUSE = 0.4
 _MORE, _MORE_PAUSE = 6, 1.0
 """Events after all were fed, and seconds between them."""
+_MEANWHILE = 0.3
+"""Seconds in which shops deliver to a receiver whose database is away."""
 _MOST_WAITING = 3
 """Faults of a kind that wait for their call."""
 Told = Callable[[str], None]
@@ -263,8 +265,16 @@ class Director:
     def _restart(self) -> None:
         if self.counts["database_restart"] < self.scenario.restarts:
             self.stand.server.stop(at_once=self.counts["database_restart"] % 2 == 0)
+            if self.reception:
+                self._deliver_meanwhile()
             self.stand.server.start()
             self.counts["database_restart"] += 1
+
+    def _deliver_meanwhile(self) -> None:
+        """No shop knows that the database is away."""
+        self.fed += _MORE
+        self.office.deliver(self.stand.town.ask("/advance", {"events": _MORE}))
+        time.sleep(_MEANWHILE)
 
     def _remap(self) -> None:
         """Pin an older version at a tenant, or the newest again."""

@@ -73,8 +73,10 @@ class Overtaking:
         """What a third driver would do, up to the wishes."""
         engine = house(impatient(self.stand.urls), self.stand.mappings)
         third = LivePass(engine, "overtaking")
-        config = third.take_in(tenant).config
-        third.close()
+        try:
+            config = third.take_in(tenant).config
+        finally:
+            third.close()
         mappings = compiled_mappings(engine.mappings, config)
         version = rules_version(config.rules)
         project(engine.engines.tenancy, tenant, "crm", mappings, version, run_id="overtaking")

@@ -49,7 +49,7 @@ def test_nothing_that_a_receiver_acknowledged_is_lost_whoever_is_killed() -> Non
 @pytest.mark.parametrize("seed", [SEED, 1, 2])
 def test_a_full_storm_through_the_receiver_is_survived(seed: int) -> None:
     """Two thousand events; receiver, live runs and database are each killed thirty times."""
-    found = issue(seed, received(full(2_000)), _silent, compared=seed == SEED)
+    found = issue(seed, received(full(2_000)), _silent, compared=False)
     assert found.clean, _told(found)
     assert all(found.json()["faults"][name] >= 30 for name in _KILLED)
 

@@ -62,7 +62,10 @@ def certify(
     from crm_integration_tests.certificate import report, scenario
 
     form = (scenario.hunting if broken else scenario.small if small else scenario.full)(events)
-    form = scenario.received(form) if through_receiver else form
+    if through_receiver and small and not broken:
+        form = scenario.small_received(events)
+    elif through_receiver:
+        form = scenario.received(form)
     chosen = report.SEED if seed is None else seed
     console = Console(stderr=True)
     # Whoever ends it ends its database and its drivers, too: some of them may be frozen.

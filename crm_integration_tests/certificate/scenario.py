@@ -99,6 +99,21 @@ def received(scenario: Scenario) -> Scenario:
     )
 
 
+def small_received(events: int) -> Scenario:
+    """For the normal test suite: what deliveries through the receiver add, several times, and
+    little of what the small form shows without it."""
+    return replace(
+        received(small(events)),
+        freezes=1,
+        lingers=1,
+        wire=dict.fromkeys(ON_THE_WIRE, 1),
+        receiver_kills=4,
+        live_run_kills=4,
+        receiver_pause=2.0,
+        live_run_pause=3.0,
+    )
+
+
 def hunting(events: int) -> Scenario:
     """To find a defect: little world, and much of what shows only by chance."""
     return replace(

@@ -38,7 +38,6 @@ class ReceiverProcess:
     stand: Stand
     broken: str = ""
     port: int = field(default_factory=free_port)
-    kills: int = 0
     _process: subprocess.Popen[bytes] | None = None
     _words: IO[bytes] = field(default_factory=tempfile.TemporaryFile, repr=False)
 
@@ -65,10 +64,11 @@ class ReceiverProcess:
         finds no database."""
         if self.alive:
             return
+        self._bury()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "crm_integration_tests.certificate.receiver_main",
              self.broken, "receiver", "--port", str(self.port)],
-            env=self._environment(), cwd=CHECKOUT, stdin=subprocess.DEVNULL,
+            env=self._environment(), cwd=CHECKOUT, stdin=subprocess.PIPE,
             stdout=self._words, stderr=self._words,
         )  # fmt: skip
 
@@ -84,17 +84,23 @@ class ReceiverProcess:
         """As a machine that fails: nothing is finished."""
         if self._process is not None and self.alive:
             self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            self.kills += 1
+            self._bury()
 
     def __enter__(self) -> ReceiverProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None and self.alive:
-            self._process.kill()
-            self._process.wait()
+        self.kill()
+        self._bury()
         self._words.close()
+
+    def _bury(self) -> None:
+        """Leave neither a process nor a pipe behind."""
+        if self._process is not None:
+            self._process.wait()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            self._process = None
 
     def _environment(self) -> dict[str, str]:
         """Nothing of this process but the way to Python: one URL, one role, the master key."""

@@ -40,7 +40,6 @@ def test_a_delivery_that_came_twice_is_put_off_once(house: House) -> None:
     deliveries of the shop waited behind it, for both drivers and for ever."""
     tenant = house.tenant("shopify")
     one = _twice(house, tenant, tenant.shop.account("ada@example.com"))
-    assert _rows(house, tenant) == 2
 
     found = drain(house.tenancy, house.engines.ops, tenant.name, tenant.store, run_id="r1")
 
@@ -56,10 +55,14 @@ def test_a_delivery_that_breaks_its_reader_and_came_twice_is_put_aside_once(hous
     tenant = house.tenant("shopify")
     one = _twice(house, tenant, 7)
     for _ in range(2):
+        _again(house, one)
         for _ in range(TRIES):
             with house.engines.ops.begin() as claim:
                 count_try(claim, tenant.name, one.drop_id, ValueError())
-        _again(house, one)
     with house.engines.ops.connect() as connection:
-        asked = text("select max(tries) from webhook_queue where tenant_id = :t")
-        assert connection.execute(asked, {"t": tenant.name}).scalar_one() == TRIES
+        asked = text(
+            "select tries >= :most and ready_at = 'infinity' from webhook_queue"
+            " where tenant_id = :t"
+        )
+        told = {"t": tenant.name, "most": TRIES}
+        assert connection.execute(asked, told).scalars().all() == [True]

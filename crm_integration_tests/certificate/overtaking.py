@@ -74,9 +74,10 @@ class Overtaking:
         engine = house(impatient(self.stand.urls), self.stand.mappings)
         third = LivePass(engine, "overtaking")
         try:
-            config = third.take_in(tenant).config
+            third.take_in(tenant)
         finally:
             third.close()
+        config = engine.config(tenant)
         mappings = compiled_mappings(engine.mappings, config)
         version = rules_version(config.rules)
         project(engine.engines.tenancy, tenant, "crm", mappings, version, run_id="overtaking")

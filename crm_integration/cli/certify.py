@@ -39,15 +39,21 @@ def certify(
     ] = None,
     events: Annotated[int, typer.Option(min=60, help="Events in the three shops.")] = 2_000,
     small: Annotated[bool, typer.Option(help="A few faults of each kind, in a minute.")] = False,
+    through_receiver: Annotated[
+        bool,
+        typer.Option("--through-receiver", help="Deliveries over HTTP to a receiver, live runs "
+                     "over the lanes, both killed at random; then completeness is proven."),
+    ] = False,
     broken: Annotated[
         str, typer.Option("--break", help="Put a defect in; the certificate must find it.")
     ] = "",
     list_breaks: Annotated[bool, typer.Option(help="Name the defects there are.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-) -> None:
+) -> None:  # fmt: skip
     """Kill, freeze, cut, duplicate and reorder; then count what is lost, doubled or wrong.
 
-    Exits with 1 if one of the six counts is not zero.
+    Exits with 1 if one of the six counts is not zero; with --through-receiver also if a delivery
+    that was acknowledged is lost, or completeness does not agree.
     """
     find_checkout("certify")
     if list_breaks:
@@ -55,14 +61,19 @@ def certify(
         return
     from crm_integration_tests.certificate import report, scenario
 
-    form = scenario.hunting if broken else scenario.small if small else scenario.full
+    form = (scenario.hunting if broken else scenario.small if small else scenario.full)(events)
+    if through_receiver and small and not broken:
+        form = scenario.small_received(events)
+    elif through_receiver:
+        form = scenario.received(form)
     chosen = report.SEED if seed is None else seed
     console = Console(stderr=True)
     # Whoever ends it ends its database and its drivers, too: some of them may be frozen.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with console.status("starting") as status:
         told: Callable[[str], None] = status.update
-        found = report.issue(chosen, form(events), told, broken=broken, compared=not broken)
+        compared = not broken and not through_receiver
+        found = report.issue(chosen, form, told, broken=broken, compared=compared)
     document = found.json()
     if as_json:
         print(json.dumps(document), flush=True)
@@ -106,14 +117,31 @@ def _print(console: Console, found: Certificate, document: dict[str, Any]) -> No
         colour = "red" if document[name] else "green"
         counts.add_row(name, f"[{colour}]{document[name]}[/]", meaning)
     console.print(counts)
+    if "completeness" in document:
+        _print_received(console, document)
+    without = document["calls_per_1000_without_faults"]
     console.print(
-        f"CRM calls per 1,000 events: {document['calls_per_1000']}, "
-        f"without faults {document['calls_per_1000_without_faults']}"
+        f"CRM calls per 1,000 events: {document['calls_per_1000']}"
+        + (f", without faults {without}" if without is not None else "")
     )
     for kind, examples in document["examples"].items():
         for example in examples:
             console.print(f"  {kind}: {example}", markup=False)
     console.print("[green]clean[/]" if found.clean else "[red]not clean[/]")
+
+
+def _print_received(console: Console, document: dict[str, Any]) -> None:
+    table = Table("found", "", title="the receiver, and completeness", show_header=False)
+    for name, number in document["receiver"].items():
+        table.add_row(name, f"[{'red' if number else 'green'}]{number}[/]")
+    proven = document["completeness"]
+    agrees = "[green]agrees[/]" if proven["agrees"] else "[red]does not agree[/]"
+    table.add_row(f"completeness, {proven['compared_with_the_oracle']} counts", agrees)
+    console.print(table)
+    for name, number in (*proven["wrong"].items(), *document["unmet"].items()):
+        console.print(f"  {name}: {number}", markup=False)
+    for words in (*proven["unlike_the_oracle"], *proven["problems"]):
+        console.print(f"  {words}", markup=False)
 
 
 def _table(title: str, numbers: dict[str, int]) -> Table:

@@ -32,7 +32,6 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
-    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import SQLAlchemyError
@@ -47,6 +46,7 @@ from crm_integration.intake.content_coding import (
 from crm_integration.intake.heard_topics import note_heard
 from crm_integration.intake.limits import LARGEST, too_large
 from crm_integration.intake.poison import count_try
+from crm_integration.intake.put_off import put_off
 from crm_integration.intake.raw_records import Kept, Observation, keep
 from crm_integration.intake.steps import QUEUE_ACKNOWLEDGED, RAW_COMMITTED, reached
 from crm_integration.intake.touched import note_touched
@@ -215,11 +215,8 @@ def _postpone(ops: Engine, deliveries: Iterable[UUID], run_id: str) -> None:
     """Let these start no run for a while: whoever read them is about to ask their store, and if
     it is down it need not be asked every minute."""
     with ops.begin() as connection:
-        connection.execute(
-            update(webhook_queue)
-            .where(webhook_queue.c.drop_id.in_(list(deliveries)))
-            .values(ready_at=func.now() + ASK_AGAIN, asked_by=run_id)
-        )
+        again = func.now() + ASK_AGAIN
+        put_off(connection, list(deliveries), {"ready_at": again, "asked_by": run_id})
 
 
 def acknowledge(ops: Engine, tenant: str, deliveries: Iterable[UUID], kept: Kept) -> None:

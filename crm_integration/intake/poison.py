@@ -11,8 +11,9 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, cast, func, literal, update
+from sqlalchemy import Connection, cast, func, literal
 
+from crm_integration.intake.put_off import put_off
 from crm_integration.storage.tables.intake import webhook_queue
 
 TRIES = 5
@@ -31,15 +32,9 @@ def count_try(connection: Connection, tenant: str, drop_id: UUID, error: Excepti
     """
     queue = webhook_queue.c
     never = cast(literal("infinity"), queue.ready_at.type)
-    tries = connection.scalar(
-        update(webhook_queue)
-        .where(queue.drop_id == drop_id)
-        .values(tries=queue.tries + 1, ready_at=func.now() + WAITS * (queue.tries + 1))
-        .returning(queue.tries)
-    )
+    later = func.now() + WAITS * (queue.tries + 1)
+    tries = put_off(connection, [drop_id], {"tries": queue.tries + 1, "ready_at": later})
     _log.error("%s: delivery %s broke its reader: %s", tenant, drop_id, type(error).__name__)
-    if tries is not None and tries >= TRIES:
-        connection.execute(
-            update(webhook_queue).where(queue.drop_id == drop_id).values(ready_at=never)
-        )
-        _log.error("%s: delivery %s is put aside after %s tries", tenant, drop_id, tries)
+    if tries and tries[0] >= TRIES:
+        put_off(connection, [drop_id], {"ready_at": never})
+        _log.error("%s: delivery %s is put aside after %s tries", tenant, drop_id, tries[0])

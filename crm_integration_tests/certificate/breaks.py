@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from crm_integration.errors import BadInput
-from crm_integration_tests.certificate import defects
+from crm_integration_tests.certificate import defects, receiver_defects
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,17 @@ class Break:
     name: str
     apply: Callable[[], None]
     what: str
+    at_receiver: bool = False
+    """Whether it is put into the receiver, so that only deliveries through it can show it."""
 
 
-BREAKS = tuple(
-    Break(apply.__name__, apply, " ".join((apply.__doc__ or "").split())) for apply in defects.ALL
+def _break(apply: Callable[[], None], *, at_receiver: bool = False) -> Break:
+    return Break(apply.__name__, apply, " ".join((apply.__doc__ or "").split()), at_receiver)
+
+
+BREAKS = (
+    *(_break(one) for one in defects.ALL),
+    *(_break(one, at_receiver=True) for one in receiver_defects.ALL),
 )
 
 
@@ -34,6 +41,11 @@ def named(name: str) -> Break:
         names = ", ".join(one.name for one in BREAKS)
         raise BadInput(f"there is no defect {name!r}: choose one of {names}")
     return found
+
+
+def at_receiver(name: str) -> bool:
+    """Whether this defect is one of the receiver; "" is none. Raises BadInput."""
+    return bool(name) and named(name).at_receiver
 
 
 def apply(name: str) -> None:

@@ -25,6 +25,8 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 Post = tuple[Kind, int]
 POSTS: tuple[Post, ...] = (("range", 1), ("live", 1), ("range", 2), ("live", 2))
 """Two of each: a second range run overlaps the first, and a lane may be drained by two."""
+LANE_POSTS: tuple[Post, ...] = (("range", 1), ("lanes", 1), ("range", 2), ("lanes", 2))
+"""Live runs in place of passes: one drains all lanes, the other is ready to take them over."""
 PRELOADED = "crm_integration_tests.certificate.preloaded"
 
 
@@ -49,6 +51,8 @@ class Hand:
     problems: list[str] = field(default_factory=list[str])
     met: float = 0.0
     """When its fate came (monotonic); 0 as long as it has not."""
+    lanes: int = 0
+    """How many lanes it drains now."""
     overtaken: bool = False
     """Whether newer versions were brought of what it holds, since its fate came."""
     planned_at: float = field(default_factory=time.monotonic)
@@ -80,6 +84,7 @@ class Crew:
     """The drivers: some list, some drain. A dead one is followed by another."""
 
     errand: Errand
+    posts: tuple[Post, ...] = POSTS
     hands: dict[Post, Hand] = field(default_factory=dict[Post, Hand])
     problems: Counter[str] = field(default_factory=Counter[str])
     _started: int = 0
@@ -100,7 +105,7 @@ class Crew:
     def begin(self, patience: float = 180.0) -> None:
         """Start all, and wait until they are at work. Raises TimeoutError."""
         until = time.monotonic() + patience
-        hands = [self.put(post) for post in POSTS]
+        hands = [self.put(post) for post in self.posts]
         while not all(hand.ready for hand in hands):
             if time.monotonic() > until:
                 raise TimeoutError("the drivers did not start: look at what they wrote to stderr")
@@ -121,6 +126,8 @@ class Crew:
             hand.idle = 0 if writes or problems else hand.idle + 1
             hand.problems = [str(one) for one in problems]
             self.problems.update(hand.problems)
+        elif told[0] == "lanes":
+            hand.lanes = told[1]
         elif told[0] != "ready":
             # It may have met its earlier plan just before it was told another one: what really
             # happened counts, or nobody would ever thaw it.

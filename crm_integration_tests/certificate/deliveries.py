@@ -57,15 +57,20 @@ def _woocommerce(one: Merchant, told: Told) -> Iterator[Sent]:
 def _woo(one: Merchant, topic: str, body: Mapping[str, Any]) -> Sent:
     resource, _, event = topic.partition(".")
     raw = orjson.dumps(body)
-    signed = hmac.digest(one.shop.settings.consumer_secret.encode(), raw, "sha256")
     headers = {
         "x-wc-webhook-topic": topic, "x-wc-webhook-resource": resource,
         "x-wc-webhook-event": event, "x-wc-webhook-source": one.shop.settings.public_url,
         # Made of the webhook's id and the second: two objects share it.
         "x-wc-webhook-id": "1", "x-wc-webhook-delivery-id": f"1-{one.shop.now()}",
-        "x-wc-webhook-signature": base64.b64encode(signed).decode(),
+        "x-wc-webhook-signature": _signed(one, raw),
     }  # fmt: skip
     return Sent(one.name, headers, raw.decode())
+
+
+def _signed(one: Merchant, raw: bytes) -> str:
+    """As WooCommerce and Shopify sign: the raw bytes, in base64."""
+    made = hmac.digest(one.shop.settings.consumer_secret.encode(), raw, "sha256")
+    return base64.b64encode(made).decode()
 
 
 _SHOPIFY_ORDER = {"create": "orders/create", "paid": "orders/paid", "cancelled": "orders/cancelled"}
@@ -105,12 +110,14 @@ def _shopify_customer(one: Merchant, told: Told, verb: str, shapes: RestShapes) 
 
 
 def _shopify_sent(one: Merchant, topic: str, body: Mapping[str, Any]) -> Sent:
+    raw = orjson.dumps(body)
     headers = {
         "x-shopify-topic": topic, "x-shopify-shop-domain": f"{one.name}.myshopify.example",
         "x-shopify-api-version": "2026-10", "x-shopify-webhook-id": f"w-{one.rng.random()}",
         "x-shopify-triggered-at": "2026-01-01T00:00:00Z", "x-shopify-test": "false",
+        "x-shopify-hmac-sha256": _signed(one, raw),
     }  # fmt: skip
-    return Sent(one.name, headers, orjson.dumps(body).decode())
+    return Sent(one.name, headers, raw.decode())
 
 
 def _view(shop: ShopState, key: int) -> OrderView:

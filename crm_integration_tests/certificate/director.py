@@ -17,11 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crm_integration.errors import CrmIntegrationError
 from crm_integration_tests.certificate import misfortunes
-from crm_integration_tests.certificate.crew import POSTS, Crew, Hand, Post
+from crm_integration_tests.certificate.crew import Crew, Hand, Post
 from crm_integration_tests.certificate.driver import LINGER, Plan
 from crm_integration_tests.certificate.mappings import write_tenant
 from crm_integration_tests.certificate.overtaking import Overtaking
 from crm_integration_tests.certificate.posting import PostOffice
+from crm_integration_tests.certificate.reception import Reception
 from crm_integration_tests.certificate.scenario import IN_FLIGHT, ONLY_RANGE, Scenario
 from crm_integration_tests.certificate.stand import Stand
 from crm_integration_tests.certificate.timescale import CLAIM
@@ -33,6 +34,8 @@ _PATIENCE = 8.0
 _FEED_PAUSE = 0.4
 _MORE, _MORE_PAUSE = 6, 1.0
 """Events after all were fed, and seconds between them."""
+_MEANWHILE = 0.3
+"""Seconds in which shops deliver to a receiver whose database is away."""
 _MOST_WAITING = 3
 """Faults of a kind that wait for their call."""
 Told = Callable[[str], None]
@@ -49,6 +52,8 @@ class Director:
     overtaking: Overtaking
     rng: random.Random
     told: Told
+    reception: Reception | None = None
+    """Where deliveries arrive over HTTP; None: they are put into the drop table."""
     counts: Counter[str] = field(default_factory=Counter[str])
     kills: Counter[str] = field(default_factory=Counter[str])
     fed: int = 0
@@ -64,15 +69,17 @@ class Director:
         self.told("the drivers get ready")
         self.crew.begin()
         until = time.monotonic() + self.scenario.longest
-        while time.monotonic() < until and not self._over():
+        while time.monotonic() < until and self.unmet():
             self.crew.listen()
             self._feed()
-            for post in POSTS:
+            for post in self.crew.posts:
                 self._play(post)
             self._every("wire", self.scenario.wire_pause, self._trouble)
             self._every("restart", self.scenario.restart_pause, self._restart)
             self._every("mapping", self.scenario.mapping_pause, self._remap)
             self._every("sales", self.scenario.sales_pause, self._sell)
+            self._every("live_run", self.scenario.live_run_pause, self._kill_live_run)
+            self._receive()
             time.sleep(0.02)
         self._calm()
 
@@ -123,22 +130,21 @@ class Director:
     def _sell(self) -> None:
         self.office.deliver(self.stand.town.ask("/advance", {"sales": 2}))
 
-    def _over(self) -> bool:
+    def unmet(self) -> dict[str, int]:
+        """What was planned and has not happened so often, with how much is left."""
         scenario, counts = self.scenario, self.counts
-        return (
-            all(self.kills[step] >= number for step, number in scenario.kills.items())
-            and counts["frozen"] >= scenario.freezes
-            and counts["newer_in_flight"] >= scenario.lingers
-            and counts["database_restart"] >= scenario.restarts
-            and self.fed >= scenario.events
-            and self._wire_done()
-        )
-
-    def _wire_done(self) -> bool:
-        if not self.scenario.wire:
-            return True
-        acted = self._acted()
-        return all(acted[kind] >= number for kind, number in self.scenario.wire.items())
+        planned: dict[str, tuple[int, int]] = {
+            "frozen": (scenario.freezes, counts["frozen"]),
+            "newer_in_flight": (scenario.lingers, counts["newer_in_flight"]),
+            "database_restart": (scenario.restarts, counts["database_restart"]),
+            "receiver_kill": (scenario.receiver_kills, counts["receiver_kill"]),
+            "live_run_kill": (scenario.live_run_kills, counts["live_run_kill"]),
+            "events": (scenario.events, self.fed),
+        }
+        planned |= {f"kill at {step}": (n, self.kills[step]) for step, n in scenario.kills.items()}
+        acted = self._acted() if scenario.wire else Counter[str]()
+        planned |= {kind: (n, acted[kind]) for kind, n in scenario.wire.items()}
+        return {name: n - done for name, (n, done) in planned.items() if done < n}
 
     def _acted(self) -> Counter[str]:
         if time.monotonic() > self._next.get("acted", 0):
@@ -217,6 +223,29 @@ class Director:
         except (CrmIntegrationError, SQLAlchemyError, psycopg.Error):
             return False  # a misfortune of another kind hit it
 
+    # Who is killed wherever it is
+
+    def _kill_live_run(self) -> None:
+        """The process that drains the lanes now, in the middle of whatever it does."""
+        if self.counts["live_run_kill"] >= self.scenario.live_run_kills:
+            return
+        for post, hand in self.crew.hands.items():
+            if hand.lanes and not hand.met and hand.process.is_alive():
+                self.crew.put(post, self._fate(post))
+                self.counts["live_run_kill"] += 1
+                return
+
+    def _receive(self) -> None:
+        """Keep a receiver up, and kill it while deliveries are on their way to it."""
+        if self.reception is None:
+            return
+        due = time.monotonic() >= self._next.setdefault("receiver", time.monotonic() + 1)
+        wanted = self.counts["receiver_kill"] < self.scenario.receiver_kills
+        if due and wanted and self.reception.kill_in_mid_load(self.rng):
+            self.counts["receiver_kill"] += 1
+            self._next["receiver"] = time.monotonic() + self.scenario.receiver_pause
+        self.reception.keep_up()
+
     # What fails around them
 
     def _every(self, name: str, pause: float, do: Callable[[], None]) -> None:
@@ -253,8 +282,16 @@ class Director:
     def _restart(self) -> None:
         if self.counts["database_restart"] < self.scenario.restarts:
             self.stand.server.stop(at_once=self.counts["database_restart"] % 2 == 0)
+            if self.reception:
+                self._deliver_meanwhile()
             self.stand.server.start()
             self.counts["database_restart"] += 1
+
+    def _deliver_meanwhile(self) -> None:
+        """No shop knows that the database is away."""
+        self.fed += _MORE
+        self.office.deliver(self.stand.town.ask("/advance", {"events": _MORE}))
+        time.sleep(_MEANWHILE)
 
     def _remap(self) -> None:
         """Pin an older version at a tenant, or the newest again."""

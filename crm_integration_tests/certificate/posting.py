@@ -1,4 +1,4 @@
-"""Puts what shops send into the drop table, as the receiver does after it has checked a delivery.
+"""Delivers what shops send as the internet does, and puts it into the drop table.
 
 Prevents deliveries that arrive once and in order: they are shuffled within a round, some come
 twice, some only with a later round.
@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
@@ -23,22 +23,27 @@ from crm_integration_tests.certificate.stand import Stand, house
 Sent = dict[str, Any]
 
 
-def post(stand: Stand, sent: Sequence[Sent]) -> None:
-    """Put all, in this order. While the database restarts a shop's delivery waits."""
-    office = PostOffice(stand, random.Random(0))
-    office.put(sent)
+class Carrier(Protocol):
+    """The way from the shops to the drop table."""
+
+    def carry(self, sent: Sequence[Sent]) -> None:
+        """Take these on; none of them is lost on the way."""
+        ...
+
+    def arrived(self, patience: float) -> bool:
+        """Wait until all have arrived, for so many seconds at most."""
+        ...
 
 
 @dataclass
 class PostOffice:
     """Delivers as the internet does."""
 
-    stand: Stand
+    carrier: Carrier
     rng: random.Random
     duplicated: int = 0
     reordered: int = 0
     _late: list[Sent] = field(default_factory=list[Sent])
-    _keys: dict[str, TenantKeys] = field(default_factory=dict[str, TenantKeys])
 
     def deliver(self, sent: Sequence[Sent]) -> None:
         """Shuffle, duplicate one in ten, keep one in ten for the next time."""
@@ -51,15 +56,27 @@ class PostOffice:
         self.rng.shuffle(now)
         self.reordered += len(later)
         self._late = later
-        self.put(now)
+        self.carrier.carry(now)
 
     def flush(self) -> None:
         """Deliver what was kept."""
         late, self._late = self._late, []
-        self.put(late)
+        self.carrier.carry(late)
 
     def put(self, sent: Sequence[Sent]) -> None:
-        """Put these, again and again while the database is away: nothing is lost on the way."""
+        """Deliver these at once, as they are."""
+        self.carrier.carry(sent)
+
+
+@dataclass
+class IntoTheTable:
+    """Puts deliveries into the drop table, as the receiver does after it has checked one."""
+
+    stand: Stand
+    _keys: dict[str, TenantKeys] = field(default_factory=dict[str, TenantKeys])
+
+    def carry(self, sent: Sequence[Sent]) -> None:
+        """Put these, again and again while the database is away."""
         left = list(sent)
         deadline = time.monotonic() + 60
         intake = engine_for(self.stand.urls.intake)
@@ -72,6 +89,10 @@ class PostOffice:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+
+    def arrived(self, patience: float) -> bool:
+        """They have: `carry` returns after the last commit."""
+        return True
 
     def _put(self, intake: Engine, one: Sent) -> None:
         tenant = one["tenant"]

@@ -13,7 +13,7 @@ from typing import Any
 from crm_integration.sync.steps import Step
 from crm_integration_tests.certificate import breaks, crew
 from crm_integration_tests.certificate.run import Ran, Told, run
-from crm_integration_tests.certificate.scenario import Scenario, without_faults
+from crm_integration_tests.certificate.scenario import Scenario, received, without_faults
 from crm_integration_tests.certificate.stand import database
 from crm_integration_tests.oracle.street.verdict import COUNTS
 
@@ -31,8 +31,8 @@ class Certificate:
 
     @property
     def clean(self) -> bool:
-        """Whether all six counts are zero and nothing was left undone."""
-        return _is_clean(self.ran) and (self.calm is None or _is_clean(self.calm))
+        """Whether the run was, and the one without faults."""
+        return self.ran.clean and (self.calm is None or self.calm.clean)
 
     def json(self) -> dict[str, Any]:
         """The document of `certify --json`; calls are those to the CRMs, per 1,000 events."""
@@ -46,10 +46,15 @@ class Certificate:
             "compared_fields": ran.verdict["compared_fields"],
             "calls_per_1000": _per_1000(ran),
             "calls_per_1000_without_faults": None if self.calm is None else _per_1000(self.calm),
-            "clean_without_faults": self.calm is None or _is_clean(self.calm),
-            **({} if self.calm is None or _is_clean(self.calm) else {
-                "without_faults": {"verdict": self.calm.verdict, "left": self.calm.left},
-            }),
+            "clean_without_faults": self.calm is None or self.calm.clean,
+            **(
+                {}
+                if self.calm is None or self.calm.clean
+                else {
+                    "without_faults": {"verdict": self.calm.verdict, "left": self.calm.left},
+                }
+            ),
+            **_through_receiver(ran),
             "happened": ran.happened,
             "left": ran.left,
             "quiet": ran.quiet,
@@ -66,10 +71,11 @@ def issue(
 ) -> Certificate:
     """Run a certificate; with `compared` also the same world without faults, first.
 
-    Raises BadInput for a defect that is not known.
+    A defect of the receiver is looked for through the receiver. Raises BadInput for a defect that
+    is not known.
     """
-    if broken:
-        breaks.named(broken)
+    if breaks.at_receiver(broken) and not scenario.through_receiver:
+        scenario = received(scenario)
     began = time.monotonic()
     crew.preload()
     with database() as server:
@@ -84,9 +90,16 @@ def _as(which: str, told: Told) -> Told:
     return lambda words: told(f"{which}: {words}")
 
 
+def _through_receiver(ran: Ran) -> dict[str, Any]:
+    """What only a run through the receiver can tell. `receiver` must be zeros, `unmet` empty."""
+    if ran.proven is None:
+        return {}
+    return {
+        "receiver": ran.received,
+        "completeness": ran.proven.json(),
+        "unmet": ran.unmet,
+    }
+
+
 def _per_1000(ran: Ran) -> float:
     return round(1000 * ran.crm_calls / max(1, sum(ran.happened.values())), 1)
-
-
-def _is_clean(ran: Ran) -> bool:
-    return ran.quiet and not any(ran.verdict[name] for name in COUNTS)

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,14 +25,17 @@ from crm_integration.storage.embedded import EmbeddedServer
 from crm_integration.storage.roles import SUPERUSER
 from crm_integration.sync.held_differences import approve, differences
 from crm_integration.sync.restraint import waiting_for_approval
-from crm_integration_tests.certificate import timescale
-from crm_integration_tests.certificate.crew import POSTS, Crew
+from crm_integration_tests.certificate import breaks, timescale
+from crm_integration_tests.certificate.completing import Proven, prove_all
+from crm_integration_tests.certificate.crew import LANE_POSTS, POSTS, Crew, Hand
 from crm_integration_tests.certificate.director import Director
 from crm_integration_tests.certificate.driver import Errand
 from crm_integration_tests.certificate.overtaking import Overtaking
-from crm_integration_tests.certificate.posting import PostOffice
+from crm_integration_tests.certificate.posting import IntoTheTable, PostOffice
+from crm_integration_tests.certificate.reception import Reception, reception
 from crm_integration_tests.certificate.scenario import Scenario
 from crm_integration_tests.certificate.stand import CHECKOUT, Stand, house, impatient, stand
+from crm_integration_tests.oracle.street.verdict import COUNTS
 
 LONGEST_CALM = 180.0
 _NOT_DUE = ("synced", "skipped")
@@ -53,6 +57,21 @@ class Ran:
     quiet: bool
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     problems: dict[str, int] = field(default_factory=dict[str, int])
+    received: dict[str, int] = field(default_factory=dict[str, int])
+    """Of a run through the receiver: what must be zero of it."""
+    unmet: dict[str, int] = field(default_factory=dict[str, int])
+    """What was planned and did not happen, with how much of it."""
+    proven: Proven | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether all six counts are zero and nothing was left undone; through the receiver also
+        whether nothing of it was lost, and everything planned was done to it."""
+        if not self.quiet or any(self.verdict[name] for name in COUNTS):
+            return False
+        if self.proven is None:
+            return not self.scenario.through_receiver
+        return self.proven.agrees and not any(self.received.values()) and not self.unmet
 
 
 def run(
@@ -60,47 +79,94 @@ def run(
 ) -> Ran:
     """Fresh databases `name`, a world of this seed, a storm, calm, a verdict."""
     began = time.monotonic()
-    with stand(server, seed, scenario.events, name) as made, timescale.hurried():
-        everywhere = create_engine(server.url(SUPERUSER, name), pool_pre_ping=True)
-        crew = Crew(Errand("range", made.urls, made.mappings, made.tenants, broken=broken))
-        office = PostOffice(made, random.Random(f"{seed}/post"))
-        overtaking = Overtaking(made, everywhere, office)
-        rng = random.Random(f"{seed}/director")
-        director = Director(made, scenario, crew, office, overtaking, rng, told)
-        try:
-            seconds = {"stand": time.monotonic() - began}
-            director.storm()
-            seconds["storm"] = time.monotonic() - began - seconds["stand"]
-            quiet = _calm(made, crew, office, everywhere, told)
-            seconds["all"] = time.monotonic() - began
-        finally:
-            crew.close()
-        told("the oracle compares")
-        ran = _ran(made, director, everywhere, seed, quiet, seconds)
-        everywhere.dispose()
+    with stand(server, seed, scenario.events, name) as made:
+        with timescale.hurried(), _received(made, scenario, broken) as received:
+            ran = _stormed(made, seed, scenario, broken, received, told, began)
+        if scenario.through_receiver:
+            told("completeness is proven")
+            ran.proven = prove_all(made, ran.verdict["counted"])
         return ran
 
 
-def _calm(made: Stand, crew: Crew, office: PostOffice, everywhere: Engine, told: Told) -> bool:
+@contextmanager
+def _received(made: Stand, scenario: Scenario, broken: str) -> Generator[Reception | None]:
+    """Where deliveries arrive; None where they are put into the drop table."""
+    if not scenario.through_receiver:
+        yield None
+        return
+    with reception(made, broken if breaks.at_receiver(broken) else "") as opened:
+        yield opened
+
+
+def _stormed(
+    made: Stand, seed: int, scenario: Scenario, broken: str, received: Reception | None,
+    told: Told, began: float,
+) -> Ran:  # fmt: skip
+    everywhere = create_engine(made.server.url(SUPERUSER, made.name), pool_pre_ping=True)
+    posts = LANE_POSTS if received else POSTS
+    in_drivers = "" if breaks.at_receiver(broken) else broken
+    crew = Crew(Errand("range", made.urls, made.mappings, made.tenants, broken=in_drivers), posts)
+    carrier = received.shops if received else IntoTheTable(made)
+    office = PostOffice(carrier, random.Random(f"{seed}/post"))
+    overtaking = Overtaking(made, everywhere, office)
+    rng = random.Random(f"{seed}/director")
+    director = Director(made, scenario, crew, office, overtaking, rng, told, received)
+    try:
+        seconds = {"stand": time.monotonic() - began}
+        director.storm()
+        seconds["storm"] = time.monotonic() - began - seconds["stand"]
+        quiet = _calm(made, director, everywhere, told)
+        seconds["all"] = time.monotonic() - began
+    finally:
+        crew.close()
+    told("the oracle compares")
+    ran = _ran(made, director, everywhere, seed, quiet, seconds)
+    everywhere.dispose()
+    return ran
+
+
+def _calm(made: Stand, director: Director, everywhere: Engine, told: Told) -> bool:
     """Faults are over: what is left is delivered, and both drivers work until nothing is due."""
     told("calm: until nothing is due")
-    office.flush()
-    office.put(made.town.ask("/advance", {"finale": True}))
+    crew, received = director.crew, director.reception
+    director.office.flush()
+    director.office.put(made.town.ask("/advance", {"finale": True}))
     crew.close()
     crew.errand = _of_tomorrow(crew.errand)
-    hands = [crew.put(post) for post in POSTS[:2]]
+    hands = [crew.put(post) for post in crew.posts[:2]]
     until = time.monotonic() + LONGEST_CALM
     looked = time.monotonic()
     while time.monotonic() < until:
         crew.listen()
-        idle = all(hand.idle >= 2 and hand.passes >= 3 for hand in hands)
-        if idle and not _on_its_way(everywhere):
+        if received:
+            received.keep_up()
+        if all(map(_is_idle, hands)) and _all_read(director, everywhere):
             return True
         if time.monotonic() - looked > 1:
             looked = time.monotonic()
             _approve(made)
         time.sleep(0.05)
     return False
+
+
+def _is_idle(hand: Hand) -> bool:
+    """A live run makes no pass while nothing waits: whether something does, the tables say."""
+    return hand.lanes > 0 if hand.errand.kind == "lanes" else hand.idle >= 2 and hand.passes >= 3
+
+
+def _all_read(director: Director, everywhere: Engine) -> bool:
+    """Whether nothing is on its way, from a shop's door to a CRM."""
+    if _on_its_way(everywhere):
+        return False
+    if director.reception is None:
+        return True
+    return director.office.carrier.arrived(0) and not _unread(everywhere)
+
+
+def _unread(everywhere: Engine) -> int:
+    """Deliveries that nobody has read, or that were put aside."""
+    with everywhere.connect() as connection:
+        return connection.execute(text("select count(*) from webhook_queue")).scalar_one()
 
 
 def _on_its_way(everywhere: Engine) -> int:
@@ -139,6 +205,9 @@ def _ran(
     director.counts["webhook_reordered"] = director.office.reordered
     director.counts["sales_edit"] = counts["sales_edits"]
     director.counts["kill"] = sum(director.kills.values())
+    received = director.reception
+    if received:
+        director.counts.update(received.told())
     return Ran(
         seed,
         director.scenario,
@@ -151,6 +220,8 @@ def _ran(
         quiet,
         {name: round(value, 1) for name, value in seconds.items()},
         dict(director.crew.problems.most_common(12)),
+        {**received.found(), "unread": _unread(everywhere)} if received else {},
+        director.unmet(),
     )
 
 

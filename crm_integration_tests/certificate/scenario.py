@@ -32,6 +32,12 @@ class Scenario:
     restart_pause: float = 0.0
     mapping_pause: float = 0.0
     sales_pause: float = 2.0
+    through_receiver: bool = False
+    """Whether deliveries are POSTed to a receiver and drained by live runs over the lanes."""
+    receiver_kills: int = 0
+    live_run_kills: int = 0
+    receiver_pause: float = 0.0
+    live_run_pause: float = 0.0
     longest: float = 60.0
     portions: int = 40
     """How many times the world moves on."""
@@ -79,6 +85,35 @@ def small(events: int) -> Scenario:
     )
 
 
+def received(scenario: Scenario) -> Scenario:
+    """The same with deliveries through the receiver; it and the live runs are killed as often as
+    the database is restarted."""
+    often = scenario.restarts
+    return replace(
+        scenario,
+        through_receiver=True,
+        receiver_kills=often,
+        live_run_kills=often,
+        receiver_pause=0.8 * scenario.restart_pause,
+        live_run_pause=0.9 * scenario.restart_pause,
+    )
+
+
+def small_received(events: int) -> Scenario:
+    """For the normal test suite: what deliveries through the receiver add, several times, and
+    little of what the small form shows without it."""
+    return replace(
+        received(small(events)),
+        freezes=1,
+        lingers=1,
+        wire=dict.fromkeys(ON_THE_WIRE, 1),
+        receiver_kills=4,
+        live_run_kills=4,
+        receiver_pause=2.0,
+        live_run_pause=3.0,
+    )
+
+
 def hunting(events: int) -> Scenario:
     """To find a defect: little world, and much of what shows only by chance."""
     return replace(
@@ -96,6 +131,7 @@ def without_faults(scenario: Scenario) -> Scenario:
     return Scenario(
         scenario.events,
         sales_pause=scenario.sales_pause,
+        through_receiver=scenario.through_receiver,
         longest=scenario.longest,
         portions=scenario.portions,
     )

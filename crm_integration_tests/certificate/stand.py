@@ -35,10 +35,11 @@ from crm_integration.sync.path import House
 from crm_integration.tenancy.scope import Tenancy
 from crm_integration.tenancy.tenants import create_tenant
 from crm_integration_tests.certificate.mappings import made_mappings
-from crm_integration_tests.certificate.world import SPAN_DAYS, TENANTS
+from crm_integration_tests.certificate.world import KEYS, SPAN_DAYS, TENANTS
 
 CHECKOUT = Path(__file__).parents[2]
-MASTER = MasterKey(b"c" * 32)
+MASTER_BYTES = b"c" * 32
+MASTER = MasterKey(MASTER_BYTES)
 _PLENTY = {"calls": 1_000_000, "seconds": 1}
 BUDGETS = {"all": _PLENTY, "search": _PLENTY}
 
@@ -66,6 +67,8 @@ class Stand:
     mappings: Path
     town: Town
     base: str
+    name: str
+    """Of its databases."""
 
     @property
     def tenants(self) -> tuple[str, ...]:
@@ -140,7 +143,7 @@ def stand(server: EmbeddedServer, seed: int, events: int, name: str) -> Iterator
         tempfile.TemporaryDirectory(prefix="crm-mappings-") as folder,
         town(seed, events) as (running, base),
     ):
-        made = Stand(server, urls, made_mappings(Path(folder)), running, base)
+        made = Stand(server, urls, made_mappings(Path(folder)), running, base, name)
         _connect(made, seed)
         yield made
 
@@ -152,7 +155,7 @@ def _connect(made: Stand, seed: int) -> None:
     for one in state["tenants"]:
         tenant, platform = one["name"], one["platform"]
         create_tenant(engine.engines.tenancy, tenant, started_on=started, actor="certificate")
-        settings = ShopSettings(tenant, *_keys(), "", seed=seed)
+        settings = ShopSettings(tenant, *KEYS, "", seed=seed)
         connect_store(
             engine, tenant, "main", platform, f"{made.base}/{tenant}",
             SHOP_KINDS[platform].secrets(settings), actor="certificate", budgets=BUDGETS,
@@ -163,7 +166,3 @@ def _connect(made: Stand, seed: int) -> None:
             settings={"budgets": BUDGETS},
         )  # fmt: skip
     dispose_engines()
-
-
-def _keys() -> tuple[str, str]:
-    return "key-of-the-certificate", "secret-of-the-certificate"

@@ -64,7 +64,7 @@ def test_a_defect_is_found_without_any_fault(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [one.name for one in BREAKS])
+@pytest.mark.parametrize("name", [one.name for one in BREAKS if not one.at_receiver])
 def test_every_defect_is_found(name: str) -> None:
     """Each of the ways in which peers lose or double data is caught by one of the six counts."""
     found = issue(SEED, hunting(300), _silent, broken=name, compared=False)

@@ -15,8 +15,17 @@ from typing import Any
 import httpx
 
 from crm_integration.crms.hubspot import client as hubspot_client
+from crm_integration.intake import poison
 from crm_integration.stores.shopify import throttle
-from crm_integration.sync import crm_run, dispatch, ledger, outcomes, retry_policy, waiting
+from crm_integration.sync import (
+    crm_run,
+    dispatch,
+    ledger,
+    live_run,
+    outcomes,
+    retry_policy,
+    waiting,
+)
 from crm_integration.transport import http, retry
 
 CLAIM = 3.6
@@ -44,6 +53,10 @@ def hurry(*, next_day: bool = False) -> dict[tuple[Any, str], Any]:
         (crm_run, "PAUSE"): 0.05,
         (crm_run, "LONGEST_PAUSE"): 0.3,
         (outcomes, "ACCOUNT_PAUSE"): 0.5,
+        (live_run, "LOOK_EVERY"): 0.2,
+        (live_run, "RETRIES_EVERY"): 0.5,
+        (live_run, "LONGEST_PAUSE"): 2.0,
+        (poison, "WAITS"): timedelta(seconds=1),
         (throttle, "_UNTOLD_WAIT"): 0.05,
         (retry, "LONGEST_WAIT"): 0.5,
         (hubspot_client, "_READS"): reads,

@@ -25,7 +25,9 @@ SPAN_DAYS = 40
 _SPAN = (SPAN_DAYS - 1) * 86_400
 _SAME_SECOND = 0.05
 """How often two things happen in one second."""
-_KEYS = ("key-of-the-certificate", "secret-of-the-certificate")
+KEYS = ("key-of-the-certificate", "secret-of-the-certificate")
+SIGNING_SECRET = KEYS[1]
+"""What shops sign their deliveries with."""
 
 
 @dataclass
@@ -121,7 +123,7 @@ class World:
 def _merchant(seed: int, place: int, name: str, platform: str, clock: Clock) -> Merchant:
     shop = ShopState(
         ShopSettings(
-            name, *_KEYS, f"https://{name}.shop.example", seed=seed,
+            name, *KEYS, f"https://{name}.shop.example", seed=seed,
             utc_offset_minutes=(-300, 60, 330)[place],
         ),
         clock=lambda: clock.now,

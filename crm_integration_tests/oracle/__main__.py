@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from crm_integration_tests.oracle.street.books import books_of
+from crm_integration_tests.oracle.street.counts import Counts, counted
 from crm_integration_tests.oracle.street.crm import Crm, read
 from crm_integration_tests.oracle.street.verdict import Verdict, foreign, judge
 
@@ -22,18 +23,18 @@ def main() -> None:
     url = sys.argv[1].rstrip("/")
     with httpx.Client(timeout=60, trust_env=False) as client:
         world = client.get(f"{url}/world/state").raise_for_status().json()
-    verdict = Verdict()
+    verdict, counts = Verdict(), dict[str, Counts]()
     names = [one["name"] for one in world["tenants"]]
     for tenant in world["tenants"]:
         name = tenant["name"]
         crm = read(tenant["crm_url"], tenant["crm_token"])
-        sales = world["sales"]
+        sales, counts[name] = world["sales"], counted(tenant, crm)
         twice = frozenset(email for whose, email in sales["twice"] if whose == name)
         books = books_of(tenant, _opted_out(crm, sales, name), twice)
         judge(verdict, name, books, crm, _theirs(sales, name))
         for words in foreign(crm, name, [one for one in names if one != name]):
             verdict.find("cross_tenant", words)
-    sys.stdout.write(json.dumps(verdict.json()) + "\n")
+    sys.stdout.write(json.dumps({**verdict.json(), "counted": counts}) + "\n")
 
 
 def _opted_out(crm: Crm, sales: Any, tenant: str) -> frozenset[str]:

@@ -2,7 +2,8 @@
 
 Prevents the wait for a sensor's next look (its loop is fixed at five seconds): this hears the
 receiver's commit, looks at the lane's lock, and asks Dagster's own address for a run. If it fails
-nothing is lost: the sensor is there.
+nothing is lost: the sensor is there. And the code server that died: Dagster starts no other one by
+itself, and without it neither sensor nor queue starts a run, so the code is loaded anew first.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from crm_integration.intake.hearing import Ear
 from crm_integration.intake.lanes import ALL_LANES, held_lanes
 from crm_integration.transport.http import http_client, send
 
+LOOKS_AGAIN = 1.0
+"""Seconds between two looks at a share that somebody drains, however many deliveries come."""
+
 ASKED_AGAIN = 20.0
 """Seconds after which a share that is still cold is asked for once more: starting takes seconds."""
 
@@ -34,6 +38,17 @@ mutation Wake($params: ExecutionParams!) {
   }
 }
 """
+
+_RELOAD = """
+mutation Reload($name: String!) {
+  reloadRepositoryLocation(repositoryLocationName: $name) { __typename }
+}
+"""
+_LOCATION = "crm_integration"
+_RELOADED = "reloadRepositoryLocation"
+_STARTED = "LaunchRunSuccess"
+_LOADS_WITHIN = 60.0
+"""Seconds: our code takes about five."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,40 +64,48 @@ class Waker:
     stopped: threading.Event = field(default_factory=threading.Event)
     asked: int = 0
     """Runs asked for so far."""
-    _last: dict[int, float] = field(default_factory=dict[int, float])
+    _told_of: set[int] = field(default_factory=set[int])
+    """Shares with deliveries of which it is not known that somebody drains them."""
+    _not_before: dict[int, float] = field(default_factory=dict[int, float])
 
     def run(self) -> None:
         """Until `stopped`; raises nothing: what goes wrong is told, and the sensor is there."""
         with Ear(self.engine, ALL_LANES) as ear:
             while not self.stopped.is_set():
-                if self._told_of(ear.listen(1.0)):
-                    continue
-                self.stopped.wait(0.01)
-
-    def _told_of(self, tenants: list[str]) -> bool:
-        shares = {lane_of(tenant) % self.groups for tenant in tenants}
-        due = [one for one in shares if time.monotonic() > self._last.get(one, 0.0)]
-        if due:
-            self._wake(due)
-        return bool(tenants)
+                heard = ear.listen(1.0)
+                self._told_of |= {lane_of(tenant) % self.groups for tenant in heard}
+                now = time.monotonic()
+                due = [one for one in self._told_of if now > self._not_before.get(one, 0.0)]
+                if due:
+                    self._wake(due)
+                elif not heard:
+                    self.stopped.wait(0.01)
 
     def _wake(self, shares: list[int]) -> None:
+        """Ask for a run for each that nobody drains; they are looked at until somebody does."""
         try:
             held = {lane % self.groups for lane in held_lanes(self.engine)}
+            for share in shares:
+                if share in held:
+                    self._told_of.discard(share)
+                pause = LOOKS_AGAIN if share in held else ASKED_AGAIN
+                self._not_before[share] = time.monotonic() + pause
             for share in set(shares) - held:
-                self._last[share] = time.monotonic() + ASKED_AGAIN
                 self._launch(share)
         except (RemoteError, SQLAlchemyError) as error:
             _log.warning("no run was asked for (%s): the sensor will", type(error).__name__)
 
     def _launch(self, share: int) -> None:
         """Raises Transient where Dagster's web server does not answer."""
+        wanted = {"params": _params(share, self)}
         with http_client(self.url) as client:
-            body = {"query": _LAUNCH, "variables": {"params": _params(share, self)}}
-            answer = send(client, client.build_request("POST", "graphql", json=body), within=10.0)
-        self.asked += 1
-        said = _outcome(answer)
-        if said != "LaunchRunSuccess":
+            said = _ask(client, "launchRun", _LAUNCH, wanted, within=10.0)
+            self.asked += 1
+            if said != _STARTED:
+                _log.warning("Dagster refused a live run (%s): its code is loaded anew", said)
+                _ask(client, _RELOADED, _RELOAD, {"name": _LOCATION}, within=_LOADS_WITHIN)
+                said = _ask(client, "launchRun", _LAUNCH, wanted, within=10.0)
+        if said != _STARTED:
             _log.warning("Dagster refused a live run: %s", said)
 
 
@@ -90,7 +113,7 @@ def _params(share: int, waker: Waker) -> dict[str, Any]:
     config = {"group": share, "groups": waker.groups, "life_seconds": waker.life}
     return {
         "selector": {
-            "repositoryLocationName": "crm_integration",
+            "repositoryLocationName": _LOCATION,
             "repositoryName": "__repository__",
             "jobName": "drain_deliveries",
         },
@@ -99,11 +122,16 @@ def _params(share: int, waker: Waker) -> dict[str, Any]:
     }
 
 
-def _outcome(answer: httpx.Response) -> str:
+def _ask(
+    client: httpx.Client, name: str, query: str, variables: dict[str, Any], *, within: float
+) -> str:
+    """What the mutation of this name came to."""
+    body = {"query": query, "variables": variables}
+    answer = send(client, client.build_request("POST", "graphql", json=body), within=within)
     if not answer.is_success:
         return f"HTTP {answer.status_code}"
     try:
         told: Any = answer.json()
-        return str(told["data"]["launchRun"]["__typename"])
+        return str(told["data"][name]["__typename"])
     except (ValueError, KeyError, TypeError):
         return "an answer that names no outcome"

@@ -205,8 +205,8 @@ def _killed(dagster: Dagster) -> None:
 def _killed_with_code(dagster: Dagster) -> None:
     run = dagster.process_of(dagster.draining())
     code_server = parent_of(run)
-    os.kill(code_server, signal.SIGKILL)
     os.kill(run, signal.SIGKILL)
+    os.kill(code_server, signal.SIGKILL)
 
 
 def _terminated(dagster: Dagster) -> None:

@@ -21,12 +21,21 @@ from crm_integration_tests.sync.live import deliver_order, until
 
 class _Dagster(BaseHTTPRequestHandler):
     asked: list[Any]
+    reloaded: list[str]
     says = "LaunchRunSuccess"
+    says_after_reload = ""
 
     def do_POST(self) -> None:
         body = orjson.loads(self.rfile.read(int(self.headers["content-length"])))
-        type(self).asked.append((self.path, body["variables"]["params"]))
-        answer = orjson.dumps({"data": {"launchRun": {"__typename": type(self).says}}})
+        web = type(self)
+        if "params" in body["variables"]:
+            web.asked.append((self.path, body["variables"]["params"]))
+            after = web.says_after_reload if web.reloaded else ""
+            said = {"launchRun": {"__typename": after or web.says}}
+        else:
+            web.reloaded.append(body["variables"]["name"])
+            said = {"reloadRepositoryLocation": {"__typename": "WorkspaceLocationEntry"}}
+        answer = orjson.dumps({"data": said})
         self.send_response(200)
         self.end_headers()
         self.wfile.write(answer)
@@ -36,11 +45,14 @@ class _Dagster(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _waking(tenant: Tenant, says: str = "LaunchRunSuccess") -> Iterator[list[Any]]:
+def _waking(
+    tenant: Tenant, says: str = "LaunchRunSuccess", after_reload: str = ""
+) -> Iterator[list[Any]]:
     class Web(_Dagster):
         asked: list[Any] = []
+        reloaded: list[str] = []
 
-    Web.says = says
+    Web.says, Web.says_after_reload = says, after_reload
     server = HTTPServer(("127.0.0.1", 0), Web)
     serving = threading.Thread(target=server.serve_forever, daemon=True)
     serving.start()
@@ -99,3 +111,14 @@ def test_a_refusal_is_told_and_ends_nothing(
         deliver_order(tenant, tenant.shop.guest_order("ada@example.com"))
         until(lambda: asked)
         until(lambda: "refused a live run" in caplog.text)
+
+
+def test_a_code_server_that_died_is_started_again(
+    tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Dagster starts no other one by itself: sensors did not tick, and no run was ever started."""
+    with _waking(tenant, "PythonError", "LaunchRunSuccess") as asked:
+        deliver_order(tenant, tenant.shop.guest_order("ada@example.com"))
+        until(lambda: len(asked) == 2)
+        until(lambda: "loaded anew" in caplog.text)
+    assert "refused a live run: " not in caplog.text

@@ -104,6 +104,11 @@ class Watch:
         """Is anything new refused?"""
         return self.options.contract_of(self.object_type) == "freeze"
 
+    @property
+    def at_first_sight(self) -> bool:
+        """Did it begin without knowing anything of what it has looked at?"""
+        return any(one.first_sight for one in self.shapes.values())
+
     def look(self, raw_id: int, payload: Mapping[str, Any], *, shape: str = "") -> Breach | None:
         """Take note of a payload; under a frozen contract, say what is new about it.
 

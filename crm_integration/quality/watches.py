@@ -42,8 +42,11 @@ class Watches:
     def is_over(self, topic: Topic) -> bool:
         """Whether its counts are to be written, and the next pass begins anew."""
         begun = self._begun.get(topic)
-        if begun is not None and time.monotonic() - begun[0] < self.seconds:
-            return False
+        if begun is not None:
+            at, watch = begun
+            # What is seen first is learned without a word: never for longer than a pass.
+            if time.monotonic() - at < self.seconds and not watch.at_first_sight:
+                return False
         self._begun.pop(topic, None)
         return True
 

@@ -7,13 +7,18 @@ and fails if its target was missed. It touches nothing of yours: its database is
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from crm_integration.cli.certify import find_checkout
+
+if TYPE_CHECKING:
+    from crm_integration.storage.embedded import EmbeddedServer
 
 bench = typer.Typer(help="Measure what is promised.", no_args_is_help=True)
 
@@ -36,19 +41,9 @@ def limiter(
     """
     find_checkout("bench")
     from crm_integration_tests.benchmarks.limiter import Load, held, measure
-    from crm_integration_tests.certificate.stand import database
 
-    with database() as server, Console(stderr=True).status("starting") as status:
-        found = measure(Load(calls, seconds, windows), server, status.update)
-    if as_json:
-        print(json.dumps(found), flush=True)
-    else:
-        table = Table("run", *next(iter(found["metrics"].values())), title="limiter")
-        for name, reached in found["metrics"].items():
-            table.add_row(name, *(str(one) for one in reached.values()))
-        Console().print(table)
-    if not held(found):
-        raise typer.Exit(1)
+    load = Load(calls, seconds, windows)
+    _measure(partial(measure, load), held, as_json=as_json)
 
 
 @bench.command()
@@ -64,14 +59,9 @@ def intake(
     """
     find_checkout("bench")
     from crm_integration_tests.benchmarks.intake import Load, held, measure
-    from crm_integration_tests.certificate.stand import database
 
     load = Load(requests, tenants, senders, crashed=max(100, requests // 4))
-    with database() as server, Console(stderr=True).status("starting") as status:
-        found = measure(load, server, status.update)
-    _show(found, as_json=as_json)
-    if not held(found):
-        raise typer.Exit(1)
+    _measure(partial(measure, load), held, as_json=as_json)
 
 
 @bench.command()
@@ -91,14 +81,9 @@ def live(
     """
     find_checkout("bench")
     from crm_integration_tests.benchmarks.live import Load, held, measure
-    from crm_integration_tests.certificate.stand import database
 
     load = Load(tenants, per_second, seconds, around, backfill_days)
-    with database() as server, Console(stderr=True).status("starting") as status:
-        found = measure(load, server, status.update)
-    _show(found, as_json=as_json)
-    if not held(found):
-        raise typer.Exit(1)
+    _measure(partial(measure, load), held, as_json=as_json)
 
 
 @bench.command()
@@ -115,14 +100,9 @@ def isolation(
     """
     find_checkout("bench")
     from crm_integration_tests.benchmarks.isolation import Load, held, measure
-    from crm_integration_tests.certificate.stand import database
 
     load = Load(tenants, per_second, seconds, rounds)
-    with database() as server, Console(stderr=True).status("starting") as status:
-        found = measure(load, server, status.update)
-    _show(found, as_json=as_json)
-    if not held(found):
-        raise typer.Exit(1)
+    _measure(partial(measure, load), held, as_json=as_json)
 
 
 @bench.command()
@@ -136,11 +116,22 @@ def reconcile(
     """
     find_checkout("bench")
     from crm_integration_tests.benchmarks.reconcile import Load, held, measure
-    from crm_integration_tests.certificate.stand import database
 
     load = Load(tenants, selling=min(tenants, Load.selling))
+    _measure(partial(measure, load), held, as_json=as_json)
+
+
+def _measure(
+    measure: Callable[[EmbeddedServer, Callable[[str], None]], dict[str, Any]],
+    held: Callable[[dict[str, Any]], bool],
+    *,
+    as_json: bool,
+) -> None:
+    """On a database of its own; exits with 1 where the target was missed."""
+    from crm_integration_tests.certificate.stand import database
+
     with database() as server, Console(stderr=True).status("starting") as status:
-        found = measure(load, server, status.update)
+        found = measure(server, status.update)
     _show(found, as_json=as_json)
     if not held(found):
         raise typer.Exit(1)
@@ -153,5 +144,7 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
         return
     table = Table("figure", "value", title=found["bench"])
     for name, value in found["metrics"].items():
-        table.add_row(name, str(value))
+        figures = value.items() if isinstance(value, dict) else [("", value)]
+        for part, figure in figures:
+            table.add_row(f"{name} {part}".strip(), str(figure))
     Console().print(table)

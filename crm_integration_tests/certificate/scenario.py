@@ -81,7 +81,7 @@ def small(events: int) -> Scenario:
         restart_pause=5.0,
         mapping_pause=5.0,
         sales_pause=2.0,
-        longest=180.0,
+        longest=300.0,
     )
 
 

@@ -114,10 +114,10 @@ class Director:
         self.told(f"{self.fed} events, {sum(self.kills.values())} kills")
 
     def _taken_up(self) -> bool:
-        """Whether what happened last has been looked at, where nothing goes wrong.
+        """Whether those who drain have been over what happened last, where nothing goes wrong.
 
         Else a slow machine takes up many events at once, in fewer calls than under faults, when
-        the world waits for what was planned to be met.
+        the world waits for what was planned to be met. Who lists takes seconds for a pass.
         """
         planned = self.scenario.fates or self.scenario.wire
         return bool(planned) or all(
@@ -125,7 +125,7 @@ class Director:
         )
 
     def _passes(self) -> dict[Post, int]:
-        return {post: hand.passes for post, hand in self.crew.hands.items()}
+        return {post: hand.passes for post, hand in self.crew.hands.items() if post[0] == "live"}
 
     def _sell(self) -> None:
         self.office.deliver(self.stand.town.ask("/advance", {"sales": 2}))

@@ -61,8 +61,6 @@ class Director:
     _older: dict[str, str] = field(default_factory=dict[str, str])
     _planned: Counter[str] = field(default_factory=Counter[str])
     _wire_turn: int = 0
-    _gone_over: dict[Post, int] = field(default_factory=dict[Post, int])
-    """How many passes each driver had ended when something happened last."""
 
     def storm(self) -> None:
         """Until everything planned has been met, or the time is over."""
@@ -106,26 +104,11 @@ class Director:
         if self.fed >= self.scenario.events:  # a fault that still waits needs something to hit
             count = _MORE
             self._next["feed"] = time.monotonic() + _MORE_PAUSE
-        if count <= 0 or not self._taken_up():
+        if count <= 0:
             return
-        self._gone_over = self._passes()
         self.fed += count
         self.office.deliver(self.stand.town.ask("/advance", {"events": count}))
         self.told(f"{self.fed} events, {sum(self.kills.values())} kills")
-
-    def _taken_up(self) -> bool:
-        """Whether those who drain have been over what happened last, where nothing goes wrong.
-
-        Else a slow machine takes up many events at once, in fewer calls than under faults, when
-        the world waits for what was planned to be met. Who lists takes seconds for a pass.
-        """
-        planned = self.scenario.fates or self.scenario.wire
-        return bool(planned) or all(
-            passes > self._gone_over.get(post, 0) for post, passes in self._passes().items()
-        )
-
-    def _passes(self) -> dict[Post, int]:
-        return {post: hand.passes for post, hand in self.crew.hands.items() if post[0] == "live"}
 
     def _sell(self) -> None:
         self.office.deliver(self.stand.town.ask("/advance", {"sales": 2}))

@@ -90,8 +90,14 @@ class LivePass:
         connected = self.house.connected(tenant)
         passed = Passed(connected)
         for store in connected.stores:
-            brought = self._take_in(store, passed)
-            self._derive(store, passed, brought)
+            try:
+                brought = self._take_in(store, passed)
+                self._derive(store, passed, brought)
+            except BaseException:
+                # Whatever was kept and not derived is looked for by the next pass.
+                self.watches.forget(tenant)
+                self._looked.pop((tenant, store.connection_id), None)
+                raise
         return passed
 
     def close(self) -> None:
@@ -158,12 +164,7 @@ class LivePass:
             not_keys=settings.not_keys,
         )
         types = [one for one in connector(store.platform).manifest.object_types if one in waiting]
-        try:
-            derive_window(tenancy, passed.tenant, derive, NO_DAYS, types, watches=self.watches)
-        except BaseException:
-            self.watches.forget(passed.tenant)
-            self._looked.pop((passed.tenant, store.connection_id), None)
-            raise
+        derive_window(tenancy, passed.tenant, derive, NO_DAYS, types, watches=self.watches)
 
     def _write(self, connected: Connected) -> CrmRun:
         config = connected.config

@@ -129,3 +129,24 @@ def test_what_a_killed_run_left_underived_is_found_after_a_while(
     live(tenant.name)
     (contact,) = tenant.portal.records("contact").values()
     assert contact["firstname"] == "Adele"
+
+
+def test_what_was_kept_before_a_pass_broke_is_derived_by_the_next(
+    tenant: Tenant, live: LivePass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The delivery had left the queue, and nobody looked for half a minute."""
+    account = _account(tenant)
+    _told(tenant, account, 1)
+    live(tenant.name)
+
+    def breaks(*_: object) -> None:
+        raise StorageError("the server went away: wait for it")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(LivePass, "_derive", breaks)
+        _told(tenant, account, 2, first_name="Adele")
+        with pytest.raises(StorageError):
+            live(tenant.name)
+    live(tenant.name)
+    (contact,) = tenant.portal.records("contact").values()
+    assert contact["firstname"] == "Adele"

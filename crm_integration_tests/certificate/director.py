@@ -153,7 +153,7 @@ class Director:
         elif hand.met:
             self._meet(hand)
         elif time.monotonic() - hand.planned_at > _PATIENCE:
-            hand.tell(self._fate(post))
+            hand.tell(Plan())  # the next in turn gets it: a standby would keep it for ever
 
     def _fate(self, post: Post) -> Plan:
         """What is most behind; nothing when all has been met."""

@@ -27,8 +27,10 @@ from crm_integration.storage.sealing import MasterKey
 from crm_integration.storage.urls import DatabaseUrls
 from crm_integration.stores._contract import SourceObject, StoreAccess, Window
 from crm_integration.stores._registry import connector
-from crm_integration.sync.crm_run import CrmRun, Engines, sync_crm
+from crm_integration.sync.crm_run import sync_crm
+from crm_integration.sync.crm_session import CrmRun
 from crm_integration.sync.derive import Derived, derive_window, deriver
+from crm_integration.sync.engines import Engines
 from crm_integration.sync.restraint import Limit
 from crm_integration.sync.tenant_settings import USUAL, EngineSettings
 from crm_integration.tenancy.connections import StoredConnection, save_connection

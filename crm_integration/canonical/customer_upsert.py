@@ -41,12 +41,16 @@ def write_contents(scope: TenantScope, found: Mapping[UUID, Content], stamp: Sta
     writes: dict[UUID, Content] = {}
     for customer_id, content in found.items():
         row = stored.get(customer_id)
-        if row is None or row.content_digest != content.digest or row.merged_into is not None:
+        if row is None or row.merged_into is not None:
+            outcome.new.add(customer_id)
             outcome.changed.add(customer_id)
-            writes[customer_id] = content
+        elif row.content_digest != content.digest:
+            outcome.changed.add(customer_id)
         elif tuple(getattr(row, name) for name in _TRACE) != _trace(content):
             outcome.same.add(customer_id)
-            writes[customer_id] = content
+        else:
+            continue
+        writes[customer_id] = content
     if writes:
         _upsert(scope, writes, stamp)
     if outcome.changed:

@@ -48,9 +48,11 @@ VERSION_COLUMNS = (
 
 @dataclass
 class Upserted:
-    """Ids by what became of them; `same` is a newer version with equal content."""
+    """Ids by what became of them; `same` is a newer version with equal content, `new` those of
+    the changed ones of which there was no living row."""
 
     changed: set[UUID] = field(default_factory=lambda: set[UUID]())
+    new: set[UUID] = field(default_factory=lambda: set[UUID]())
     same: set[UUID] = field(default_factory=lambda: set[UUID]())
     older: set[UUID] = field(default_factory=lambda: set[UUID]())
 

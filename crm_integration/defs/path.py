@@ -25,6 +25,7 @@ from dagster import (
 
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.defs import canonical, crm_sync, store_extracts
+from crm_integration.defs.giving_way import give_way
 from crm_integration.defs.jobs import PURPOSE
 from crm_integration.defs.memory import bound_heaps, give_back
 from crm_integration.defs.partitions import by_tenant, tenant_windows
@@ -59,6 +60,8 @@ TENANTS_AT_ONCE = 4
 def customer_data_path(context: AssetExecutionContext, house: HouseResource) -> Iterator[None]:
     """Extract, derive, judge and sync every tenant of the run, each on its own."""
     bound_heaps()
+    if purpose_of(context.run.tags) == "backfill":
+        give_way()
     opened = house.open()
     selection = selected(context.selected_asset_keys)
     problems: dict[str, list[Problem]] = {}

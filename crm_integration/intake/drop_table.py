@@ -21,6 +21,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Executable,
+    FromClause,
     Integer,
     Row,
     Uuid,
@@ -49,10 +50,11 @@ from crm_integration.intake.poison import count_try
 from crm_integration.intake.put_off import put_off
 from crm_integration.intake.raw_records import Kept, Observation, keep
 from crm_integration.intake.steps import QUEUE_ACKNOWLEDGED, RAW_COMMITTED, reached
-from crm_integration.intake.touched import note_touched
+from crm_integration.intake.touched import noting
 from crm_integration.intake.unreadable import BadDelivery, keep_back_deliveries
+from crm_integration.storage.bulk import hand
 from crm_integration.storage.sealing import TenantKeys
-from crm_integration.storage.tables.intake import webhook_drop, webhook_queue
+from crm_integration.storage.tables.intake import touched_partitions, webhook_drop, webhook_queue
 from crm_integration.stores._contract import Delivery, SourceObject, Unreadable
 from crm_integration.stores._registry import StoreConnector, connector
 from crm_integration.tenancy.connections import StoredConnection
@@ -227,13 +229,24 @@ def acknowledge(ops: Engine, tenant: str, deliveries: Iterable[UUID], kept: Kept
 
 
 def _take_out(connection: Connection, tenant: str, read: Iterable[UUID], kept: Kept) -> None:
-    connection.execute(_DONE, {"read": list(read)})
-    note_touched(connection, tenant, kept.days)
+    """In one statement with the days that they touched, in the caller's transaction (`crm_ops`)."""
+    asked = {"tenant": tenant, "read": list(read)}
+    if not kept.days:
+        connection.execute(_DONE, asked)
+        return
+    days = sorted(kept.days)
+    rows = hand(connection, "days", touched_partitions, ("object_type", "day"), days)
+    connection.execute(_done_and_noted(rows.source), {**asked, **rows.values})
 
 
 _DONE = delete(webhook_queue).where(
     webhook_queue.c.drop_id == any_(bindparam("read", type_=ARRAY(Uuid)))
 )
+
+
+@lru_cache(maxsize=2)
+def _done_and_noted(days: FromClause) -> Executable:
+    return noting(days).add_cte(_DONE.cte("done"))
 
 
 @dataclass(frozen=True)
@@ -254,7 +267,11 @@ def _claim(
     if behind is not None:
         asked |= {"behind_at": behind.ready_at, "behind_id": behind.drop_id}
     statement = _claimable(postponed=postponed, further=behind is not None)
-    return [_Claimed(*row) for row in connection.execute(statement, asked)]
+    return [_Claimed(row.ready_at, row.drop_id) for row in connection.execute(statement, asked)]
+
+
+_LIGHTLY = func.set_config("synchronous_commit", "off", True)
+"""Who leaves the queue need not wait for the disk: lost, it is read again and suppressed."""
 
 
 @lru_cache(maxsize=4)
@@ -266,7 +283,7 @@ def _claimable(*, postponed: bool, further: bool) -> Executable:
         bindparam("behind_id", type_=webhook_queue.c.drop_id.type),
     )
     return (
-        select(webhook_queue.c.ready_at, webhook_queue.c.drop_id)
+        select(webhook_queue.c.ready_at, webhook_queue.c.drop_id, _LIGHTLY)
         .where(
             webhook_queue.c.lane == bindparam("the_lane"),
             webhook_queue.c.tenant_id == bindparam("tenant"),
@@ -291,7 +308,8 @@ def _keep(
     only name an object are added to `thin`."""
     kept, read = Kept(), set[UUID]()
     left = set(claimed)
-    with tenancy.scope(tenant) as scope:
+    # They leave the queue after it: lost together, they are read again.
+    with tenancy.scope(tenant, durable=False) as scope:
         while left and (group := _next_group(scope, store, left)):
             brought, named = _keep_group(scope, store, group, run_id)
             kept += brought

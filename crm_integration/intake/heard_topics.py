@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import FromClause, Text, bindparam, func, select
+from sqlalchemy import FromClause, Text, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.intake import webhook_subscriptions as table
 from crm_integration.tenancy.scope import TenantScope
+
+HEARD_AGAIN = timedelta(seconds=30)
+"""A row that each delivery writes is written a thousand times an hour. What is missed before a
+topic fell silent is fetched from the last time that is known: by so much too early."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ def known_topics(scope: TenantScope, connection_id: str) -> dict[str, Known]:
 
 
 def note_heard(scope: TenantScope, connection_id: str, heard: Mapping[str, datetime]) -> None:
-    """Deliveries of these topics were received then; an earlier time changes nothing."""
+    """Deliveries of these topics were received then; an earlier time changes nothing, and one
+    that is later by less than `HEARD_AGAIN` is not worth a write."""
     if not heard:
         return
     names = ("topic", "heard_at")
@@ -60,9 +65,11 @@ def _note_heard(heard: FromClause) -> Insert:
     statement = insert(table).from_select(
         ("tenant_id", "connection_id", "topic", "heard_at"), select(*place, *heard.c)
     )
-    newest = func.greatest(table.c.heard_at, statement.excluded.heard_at)
+    heard_at = statement.excluded.heard_at
     return statement.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns), set_={"heard_at": newest}
+        index_elements=list(table.primary_key.columns),
+        set_={"heard_at": heard_at},
+        where=or_(table.c.heard_at.is_(None), table.c.heard_at < heard_at - HEARD_AGAIN),
     )
 
 

@@ -205,11 +205,13 @@ select distinct tenant_id from ledger
 where state in ('pending', 'retry', 'unknown', 'in_flight', 'parked')
     and (state = 'retry' and next_try_at <= clock_timestamp()
          or state = 'in_flight' and claim_expires_at < clock_timestamp()
-         or state = 'unknown')
+         or state = 'unknown'
+         or :unsent and state = 'pending')
 """)
 
 
-def tenants_with_retries(ops: Engine) -> set[str]:
-    """Tenants with a record that is to be tried again now, or whose sender was lost."""
+def tenants_with_retries(ops: Engine, *, unsent: bool = False) -> set[str]:
+    """Tenants with a record that is to be tried again now, or whose sender was lost; also those
+    that were never sent, where nobody is left who knows of them (`unsent`)."""
     with ops.connect() as connection:
-        return set(connection.execute(_RETRIES).scalars())
+        return set(connection.execute(_RETRIES, {"unsent": unsent}).scalars())

@@ -41,6 +41,10 @@ class RateLimit:
         """0 when another delivery may be taken now."""
         return max(0.0, (1 - self._filled(name).tokens) / self._rate)
 
+    def spare(self, name: Name) -> float:
+        """What is left of its burst, from 1 down."""
+        return self._filled(name).tokens / self._burst
+
     def take(self, name: Name) -> None:
         """Count a delivery; a few that were let in at one moment may overdraw it."""
         self._filled(name).tokens -= 1

@@ -146,8 +146,7 @@ def keep(
     if not batch:
         return Kept()
     keys = {(source.object_type, source.source_id) for source, _ in batch}
-    latest = _latest_of(scope, connection_id, keys)
-    days = Days.of_now(scope)
+    latest, days = _latest_of(scope, connection_id, keys)
     sorted_ = _Sorted(gone=_gone(scope, connection_id, latest))
     for source, marks in batch:
         _sort(scope, source, marks, source.shape or shape, observation, latest, days, sorted_)
@@ -162,20 +161,15 @@ def keep(
     )
 
 
-_NOW = select(tenants.c.started_on, func.clock_timestamp())
-
-
 @dataclass(frozen=True)
 class Days:
-    """A raw record's day: of its source time where that can be believed, else of receipt."""
+    """A raw record's day: of its source time where that can be believed, else of receipt.
+
+    `first` is the tenant's start, `now` this moment by the database's clock.
+    """
 
     first: date
     now: datetime
-
-    @classmethod
-    def of_now(cls, scope: TenantScope) -> Days:
-        """Those of a tenant at this moment, by the database's clock."""
-        return cls(*scope.connection.execute(_NOW).one())
 
     def believed(self, source_time: datetime | None) -> tuple[datetime, bool]:
         """The time to keep, and whether the store's own lay in the future."""
@@ -237,13 +231,15 @@ def _sort(
 
 def _latest_of(
     scope: TenantScope, connection_id: str, keys: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], _Latest]:
+) -> tuple[dict[tuple[str, str], _Latest], Days]:
+    """The latest raw records of objects, one at least, that have any; and what days are now."""
     asked = hand(scope.connection, "asked", raw_records, ("object_type", "source_id"), keys)
     rows = scope.connection.execute(
         _latest(asked.source),
         {"tenant": scope.tenant, "connection": connection_id, **asked.values},
-    )
-    return {(row[0], row[1]): _Latest(*row[2:]) for row in rows}
+    ).all()
+    latest = {(row[0], row[1]): _Latest(*row[4:]) for row in rows if row.raw_id is not None}
+    return latest, Days(rows[0].first, rows[0].now)
 
 
 @lru_cache(maxsize=16)
@@ -266,7 +262,14 @@ def _latest(asked: FromClause) -> Executable:
         .order_by(raw_records.c.raw_id.desc())
         .limit(1)
     )
-    return select(asked.c.object_type, asked.c.source_id, newest).join_from(asked, newest, true())
+    first = select(tenants.c.started_on).where(tenants.c.tenant_id == bindparam("tenant"))
+    return select(
+        asked.c.object_type,
+        asked.c.source_id,
+        first.scalar_subquery().label("first"),
+        func.clock_timestamp().label("now"),
+        newest,
+    ).join_from(asked, newest, true(), isouter=True)
 
 
 def _gone(

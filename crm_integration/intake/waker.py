@@ -25,7 +25,7 @@ from crm_integration.intake.lanes import ALL_LANES, held_lanes
 from crm_integration.transport.http import http_client, send
 
 LOOKS_AGAIN = 1.0
-"""Seconds between two looks at a share that somebody drains, however many deliveries come."""
+"""Seconds between two looks at who drains a share, however many deliveries come."""
 
 ASKED_AGAIN = 20.0
 """Seconds after which a share that is still cold is asked for once more: starting takes seconds."""
@@ -66,7 +66,9 @@ class Waker:
     """Runs asked for so far."""
     _told_of: set[int] = field(default_factory=set[int])
     """Shares with deliveries of which it is not known that somebody drains them."""
-    _not_before: dict[int, float] = field(default_factory=dict[int, float])
+    _looked_at: dict[int, float] = field(default_factory=dict[int, float])
+    _asked_at: dict[int, float] = field(default_factory=dict[int, float])
+    """When a run was asked for that has not been seen draining."""
 
     def run(self) -> None:
         """Until `stopped`; raises nothing: what goes wrong is told, and the sensor is there."""
@@ -74,24 +76,28 @@ class Waker:
             while not self.stopped.is_set():
                 heard = ear.listen(1.0)
                 self._told_of |= {lane_of(tenant) % self.groups for tenant in heard}
-                now = time.monotonic()
-                due = [one for one in self._told_of if now > self._not_before.get(one, 0.0)]
+                due = [one for one in self._told_of if _over(self._looked_at, one, LOOKS_AGAIN)]
                 if due:
                     self._wake(due)
                 elif not heard:
                     self.stopped.wait(0.01)
 
     def _wake(self, shares: list[int]) -> None:
-        """Ask for a run for each that nobody drains; they are looked at until somebody does."""
+        """Ask for a run for each that nobody drains; they are looked at until somebody does.
+
+        One that was seen draining and has died since is followed at once: only a run that has not
+        come yet is waited for.
+        """
         try:
             held = {lane % self.groups for lane in held_lanes(self.engine)}
-            for share in shares:
-                if share in held:
-                    self._told_of.discard(share)
-                pause = LOOKS_AGAIN if share in held else ASKED_AGAIN
-                self._not_before[share] = time.monotonic() + pause
+            self._looked_at |= dict.fromkeys(shares, time.monotonic())
+            self._told_of -= held
+            for share in held & set(self._asked_at):
+                del self._asked_at[share]
             for share in set(shares) - held:
-                self._launch(share)
+                if _over(self._asked_at, share, ASKED_AGAIN):
+                    self._asked_at[share] = time.monotonic()
+                    self._launch(share)
         except (RemoteError, SQLAlchemyError) as error:
             _log.warning("no run was asked for (%s): the sensor will", type(error).__name__)
 
@@ -107,6 +113,11 @@ class Waker:
                 said = _ask(client, "launchRun", _LAUNCH, wanted, within=10.0)
         if said != _STARTED:
             _log.warning("Dagster refused a live run: %s", said)
+
+
+def _over(since: dict[int, float], share: int, seconds: float) -> bool:
+    """Whether so many seconds have passed, or nothing ever happened."""
+    return share not in since or time.monotonic() > since[share] + seconds
 
 
 def _params(share: int, waker: Waker) -> dict[str, Any]:

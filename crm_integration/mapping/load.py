@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from crm_integration.canonical.entities import ENTITIES
 from crm_integration.errors import BadMapping
 from crm_integration.mapping.consent_spec import check_together
 from crm_integration.mapping.field_spec import field_rule
+from crm_integration.mapping.file_state import State, state_of
 from crm_integration.mapping.located import Located, Problems, read_file, read_located
 from crm_integration.mapping.model import (
     OBJECT_TYPES,
@@ -48,8 +49,21 @@ def load_mapping(root: Path, crm: str, object_type: str, version: int) -> Mappin
 
 def versions(root: Path, crm: str, object_type: str) -> tuple[int, ...]:
     """The version numbers there are files for, in ascending order."""
-    names = (_VERSION_FILE.fullmatch(path.name) for path in (root / crm / object_type).glob("v*"))
+    folder = root / crm / object_type
+    state = state_of(folder)
+    return _listed(folder) if state is None else _listed_before(folder, state)
+
+
+def _listed(folder: Path) -> tuple[int, ...]:
+    names = (_VERSION_FILE.fullmatch(path.name) for path in folder.glob("v*"))
     return tuple(sorted(int(name.group(1)) for name in names if name))
+
+
+@lru_cache(maxsize=1_024)
+def _listed_before(folder: Path, state: State) -> tuple[int, ...]:
+    """As long as the folder is in this state."""
+    _ = state
+    return _listed(folder)
 
 
 def object_types(root: Path, crm: str) -> tuple[str, ...]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections import abc
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 from crm_integration.errors import BadMapping
 from crm_integration.mapping.compile import compile_mapping
+from crm_integration.mapping.file_state import State, state_of
 from crm_integration.mapping.load import checked_name, load_mapping, object_types, versions
 from crm_integration.mapping.located import Located, Problems, Scalar, read_file, read_located
 from crm_integration.mapping.model import OBJECT_TYPES, CompiledMapping, FieldOverride
@@ -54,13 +56,31 @@ def tenant_config(root: Path, tenant: str, *, crm: str | None) -> TenantConfig:
     file names its CRM. Raises BadMapping with path, line and fix.
     """
     checked_name(tenant, "tenant")
-    path = root / "tenants" / f"{tenant}.yaml"
     crm = NO_CRM if crm is None else checked_name(crm, "CRM")
+    state = state_of(_path(root, tenant))
+    if state is None:
+        return _read(root, tenant, crm)
+    return _read_before(root, tenant, crm, state)
+
+
+def _path(root: Path, tenant: str) -> Path:
+    return root / "tenants" / f"{tenant}.yaml"
+
+
+def _read(root: Path, tenant: str, crm: str) -> TenantConfig:
+    path = _path(root, tenant)
     if not path.exists():
         return TenantConfig(tenant=tenant, crm=crm)
     problems = Problems(f"tenants/{tenant}.yaml")
     data = read_file(path, problems, fix="Make it readable, or remove it to use the defaults.")
     return _parsed(read_located(data, problems), root, tenant, crm, problems)
+
+
+@lru_cache(maxsize=1_024)
+def _read_before(root: Path, tenant: str, crm: str, state: State) -> TenantConfig:
+    """As long as the file is in this state."""
+    _ = state
+    return _read(root, tenant, crm)
 
 
 def compiled_mappings(root: Path, config: TenantConfig) -> dict[str, CompiledMapping]:

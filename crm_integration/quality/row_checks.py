@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from operator import attrgetter, ge, gt, itemgetter
 from typing import Any, cast
@@ -69,11 +69,16 @@ _Columns = tuple[tuple[Any, ...], ...]
 
 
 def compile_row_checks(entity: str, options: Mapping[str, Scalar]) -> RowCheck:
-    """The check of one entity of `canonical.entities` for a tenant's options.
+    """The check of one entity of `canonical.entities` for a tenant's options; made once a process.
 
     Raises BadInput for a wrong option. The check itself is pure and raises nothing.
     """
-    rules = rules_for(options)
+    return _compiled(entity, tuple(sorted(options.items())))
+
+
+@lru_cache(maxsize=4_096)
+def _compiled(entity: str, options: tuple[tuple[str, Scalar], ...]) -> RowCheck:
+    rules = rules_for(dict(options))
     row_tests = tuple((r, _row_test(r)) for r in rules if r.entity == entity and r.level == "row")
     check_row = partial(_check_row, entity, row_tests)
     if entity not in LINES_OF:

@@ -34,8 +34,9 @@ from crm_integration.sync.crm_cursor import (
     keep_cursor,
     last_read,
 )
-from crm_integration.sync.crm_run import CrmSession, Engines
+from crm_integration.sync.crm_session import CrmSession
 from crm_integration.sync.crm_values import Seen, keep_values
+from crm_integration.sync.engines import Engines
 from crm_integration.sync.ledger import due, move
 from crm_integration.sync.transitions import State
 from crm_integration.sync.views import VIEWS

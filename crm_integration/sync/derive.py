@@ -120,7 +120,7 @@ def _derive_type(
     watches = watches or Watches(seconds=0.0)
     topic = (tenant, derive.connection.connection_id, object_type, derive.stamp.rules_version)
     while True:
-        with tenancy.scope(tenant) as scope:
+        with tenancy.scope(tenant, durable=False) as scope:
             lock_identities(scope)
             watch = watches.of(topic, partial(_watch, scope, derive, object_type))
             records = newest_in_window(

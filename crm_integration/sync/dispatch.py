@@ -41,8 +41,9 @@ BATCH = 100
 
 def dispatch(
     sender: Sender, sent: Sent, *, on_batch: Callable[[str, int], None] | None = None
-) -> None:
-    """Send all due rows of one object type, batch after batch. Raises nothing per record.
+) -> int:
+    """Send all due rows of one object type, batch after batch; returns how many were claimed.
+    Raises nothing per record.
 
     Raises NeedsReconnect, MissingScope and Transient when the whole account is concerned; the
     claimed rows are then to be retried later.
@@ -60,11 +61,13 @@ def dispatch(
             _commit(sender, batch)
             raise
         _commit(sender, batch)
+        sent.at_rest &= batch.is_at_rest()
         total += len(batch.claimed)
         if on_batch is not None:
             on_batch(sender.object_type, total)
         if len(batch.claimed) < BATCH and batch.is_done():
-            return
+            break
+    return total
 
 
 def _claim_in_time(sender: Sender) -> Batch | None:
@@ -76,6 +79,7 @@ def _claim_in_time(sender: Sender) -> Batch | None:
 
 
 def _claim(sender: Sender) -> Batch | None:
+    # Durable, as what it makes known: nothing is sent before it is certain that it was to be.
     with sender.tenancy.scope(sender.tenant) as scope:
         place = (scope, sender.connection_id, sender.object_type)
         rules = sender.mapping.rules_digest
@@ -249,7 +253,7 @@ def _associate(sender: Sender, batch: Batch) -> None:
     """Tie what was written to the records it belongs to, as far as those are bound."""
     written = {key: binding.record_id for key, binding in (batch.bound | batch.fresh).items()}
     candidates = [one for one in batch.open() if one.object_id in written]
-    new = set(_made(batch))
+    new = set(batch.made())
     ties = Ties(
         sender.tenancy,
         sender.tenant,
@@ -273,14 +277,9 @@ def _associate(sender: Sender, batch: Batch) -> None:
     ]
 
 
-def _made(batch: Batch) -> list[UUID]:
-    """Objects that have got a record by this batch."""
-    writes = batch.writes.items()
-    return [key for key, one in writes if one.record_id is None and key in batch.fresh]
-
-
 def _commit(sender: Sender, batch: Batch) -> None:
-    with sender.tenancy.scope(sender.tenant) as scope:
+    # Where it is lost the claim is not: the rows are looked at as those of a lost sender are.
+    with sender.tenancy.scope(sender.tenant, durable=False) as scope:
         _remember(scope, sender, batch)
         reached(Step.settling)
     reached(Step.settled)
@@ -293,7 +292,8 @@ def _remember(scope: TenantScope, sender: Sender, batch: Batch) -> None:
     unbound = {one.object_id for one in fresh} - bind(*place, fresh)
     if unbound:
         move(*place, State.synced, State.pending, ledger.c.object_id.in_(unbound))
-    forget_ties(scope, sender.connection_id, [key for key in _made(batch) if key in batch.bound])
+        batch.counted = {**counted, **dict.fromkeys(unbound, State.pending)}
+    forget_ties(scope, sender.connection_id, [key for key in batch.made() if key in batch.bound])
     suggest_merged(scope, sender.object_type, batch.merged)
     attempts.record(*place, batch.tries, run_id=sender.run_id)
     remember_held(scope, sender, batch, counted)

@@ -45,7 +45,8 @@ from crm_integration.crms._contract import FieldValue
 from crm_integration.errors import RemoteError
 from crm_integration.quality.holds import none_open
 from crm_integration.storage.bulk import hand
-from crm_integration.storage.tables.sync import ledger
+from crm_integration.storage.tables.sync import IS_LOOSE, ledger
+from crm_integration.sync.standing import LOOSE
 from crm_integration.sync.transitions import State, check
 from crm_integration.tenancy.scope import TenantScope
 
@@ -298,13 +299,14 @@ def settle(
 ) -> dict[UUID, str]:
     """Write the outcomes of claimed rows; an answer whose claim has passed on counts nothing.
 
-    Returns the objects whose answers counted, with the state they are in now.
+    Returns the objects whose answers counted, with the state they are in now (`LOOSE` where a
+    written row lacks something).
     """
     names = ("object_id", "claim_id", "state", "reason", "tries", "associated")
     rows = hand(scope.connection, "came", ledger, names, (_settled_row(one) for one in results))
     said = {**place_of(scope, connection_id, object_type), "run": run_id}
     counted = scope.connection.execute(_settling(rows.source), {**said, **rows.values})
-    return {row.object_id: row.state for row in counted}
+    return {row.object_id: LOOSE if row.loose else row.state for row in counted}
 
 
 @lru_cache(maxsize=16)
@@ -318,7 +320,7 @@ def _settling(came: FromClause) -> Executable:
             ledger.c.state == State.in_flight.value,
         )
         .values(**_outcome(came))
-        .returning(ledger.c.object_id, ledger.c.state)
+        .returning(ledger.c.object_id, ledger.c.state, IS_LOOSE.label("loose"))
     )
 
 

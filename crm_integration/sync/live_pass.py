@@ -13,7 +13,7 @@ from datetime import date
 
 from crm_integration.credentials import vault
 from crm_integration.crms._registry import crm_connector
-from crm_integration.errors import RemoteError
+from crm_integration.errors import RemoteError, Transient
 from crm_integration.intake.drop_table import drain
 from crm_integration.intake.extract import OpenStore, open_store
 from crm_integration.intake.named import read_named
@@ -22,15 +22,21 @@ from crm_integration.mapping.tenant_file import compiled_mappings
 from crm_integration.quality.rules import rules_version
 from crm_integration.quality.watches import Watches
 from crm_integration.stores._registry import connector
-from crm_integration.sync.crm_run import CrmAccount, CrmRun, sync_crm
+from crm_integration.sync.crm_run import sync_crm
+from crm_integration.sync.crm_session import CrmAccount, CrmRun
 from crm_integration.sync.derive import derive_window, deriver
 from crm_integration.sync.open_accounts import OpenAccounts
 from crm_integration.sync.path import Connected, House
+from crm_integration.sync.setbacks import Setbacks
 from crm_integration.sync.tenant_settings import engine_settings
 from crm_integration.tenancy.connections import StoredConnection
 
 LOOK_EVERY = 30.0
 """Seconds between two looks for raw records that a run which was killed left underived."""
+
+LONGEST_SILENCE = 60.0
+"""Seconds that a CRM which does not answer is left alone at most: so late its records may come once
+it answers again."""
 
 NO_DAYS = (date(1, 1, 1), date(1, 1, 1))
 """No day at all: what was never derived is taken whatever its day."""
@@ -44,6 +50,8 @@ class Passed:
     kept: int = 0
     writes: int = 0
     calls: int = 0
+    again_in: float | None = None
+    """Seconds after which there is something to do again, whether something is delivered or not."""
     problems: list[str] = field(default_factory=list[str])
 
     @property
@@ -64,6 +72,8 @@ class LivePass:
         default_factory=lambda: dict[tuple[str, str], float](), repr=False
     )
     """When it was looked for what others left underived, by tenant and store."""
+    silent: Setbacks = field(default_factory=lambda: Setbacks(LONGEST_SILENCE), repr=False)
+    """Tenants whose CRM as a whole refused or did not answer: left alone for a while."""
 
     def __call__(self, tenant: str) -> Passed:
         """All that waits of one tenant. A tenant is taken by one pass at a time.
@@ -79,11 +89,23 @@ class LivePass:
     def go(self, tenant: str) -> Passed:
         """The pass itself."""
         passed = self.take_in(tenant)
+        passed.again_in = self.silent.seconds(tenant) or None
+        if passed.again_in is not None:
+            passed.problems.append("crm: left alone, it refused or did not answer lately")
+            return passed
         ran = self._write(passed.connected)
+        passed.again_in = self._again_in(tenant, ran)
         passed.writes = sum(one.writes for one in ran.sent.values())
         passed.calls = ran.calls
         passed.problems += [ran.problem] if ran.problem else []
         return passed
+
+    def _again_in(self, tenant: str, ran: CrmRun) -> float | None:
+        if ran.refusal is None:
+            self.silent.over(tenant)
+            return ran.again_in
+        asked = ran.refusal.retry_after if isinstance(ran.refusal, Transient) else None
+        return self.silent.note(tenant, at_least=min(asked or 0.0, LONGEST_SILENCE))
 
     def take_in(self, tenant: str) -> Passed:
         """Deliveries of all stores to canonical rows; nothing is written to the CRM."""

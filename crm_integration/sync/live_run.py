@@ -1,10 +1,11 @@
 """A live run: the lanes it holds are drained until its life is over and a successor has come.
 
-Prevents four ways of standing still: a tenant whose store or CRM hangs keeps one worker busy and
-no other tenant waiting; one that sends on and on goes back to the end of the line after each pass,
-and gives way where it comes too often (`turns.py`); a tenant whose passes break is taken less
-often, not each moment; and a run that has lost its lanes (its connection broke) ends in place of
-believing that it drains.
+Prevents five ways of standing still: a tenant whose store or CRM hangs keeps one worker busy and
+no other tenant waiting; many whose CRM hung before share a few workers of their own, so that an
+outage at one vendor leaves the rest to the others; one that sends on and on goes back to the end of
+the line after each pass, and gives way where it comes too often (`turns.py`); a tenant whose passes
+break is taken less often, not each moment; and a run that has lost its lanes (its connection broke)
+ends in place of believing that it drains.
 """
 
 from __future__ import annotations
@@ -23,10 +24,18 @@ from crm_integration.intake.hearing import Ear
 from crm_integration.intake.lanes import Lanes, ready_tenants, tenants_with_retries
 from crm_integration.sync.live_pass import LivePass, Passed
 from crm_integration.sync.report import unforeseen
+from crm_integration.sync.setbacks import Setbacks
 from crm_integration.sync.turns import Turns
+from crm_integration.transport.slots import Slots
 
-AT_ONCE = 8
-"""Passes at once: most of one is waiting, for the database, a store or a CRM."""
+AT_ONCE = 32
+"""Passes at once: most of one is waiting, for a store or a CRM."""
+
+COMPUTING = 4
+"""Those of them that do not wait for a remote host: while one asks the database another goes on."""
+
+ASIDE = 4
+"""Passes at once of tenants whose CRM did not answer when it was asked last."""
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the queue, whatever was heard."""
@@ -56,14 +65,18 @@ class LiveRun:
     told: Callable[[Passed], None] = lambda passed: None
     done: Counter[str] = field(default_factory=Counter[str])
     _pool: ThreadPoolExecutor = field(init=False, repr=False)
+    _aside: ThreadPoolExecutor = field(init=False, repr=False)
     _running: set[Future[None]] = field(default_factory=set[Future[None]])
     _busy: set[str] = field(default_factory=set[str])
     _again: set[str] = field(default_factory=set[str])
     _turns: Turns = field(default_factory=Turns)
     _lock: Lock = field(default_factory=Lock)
     _next: dict[str, float] = field(default_factory=dict[str, float])
-    _broken: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]])
-    """Tenants whose last pass broke: how often in a row, and until when they wait."""
+    _slots: Slots = field(default_factory=lambda: Slots(COMPUTING), repr=False)
+    _later: dict[str, float] = field(default_factory=dict[str, float])
+    """When tenants are to be taken again, whether somebody tells of them or not."""
+    _broken: Setbacks = field(default_factory=lambda: Setbacks(LONGEST_PAUSE))
+    """Tenants whose last pass broke."""
 
     def run(self) -> Counter[str]:
         """Until the life is over and somebody takes over, the lanes are lost, or it is stopped.
@@ -72,6 +85,7 @@ class LiveRun:
         """
         began = time.monotonic()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pass")
+        self._aside = ThreadPoolExecutor(ASIDE, thread_name_prefix="aside")
         with Ear(self.lanes.ops, self.lanes.held) as ear:
             try:
                 while self._goes_on(began):
@@ -83,7 +97,8 @@ class LiveRun:
                 # The lanes first: who comes next need not wait for what is on its way here.
                 self.lanes.give_back()
                 wait(self._running, timeout=DRAIN_WITHIN)
-                self._pool.shutdown(wait=False, cancel_futures=True)
+                for pool in (self._pool, self._aside):
+                    pool.shutdown(wait=False, cancel_futures=True)
         return self.done
 
     def _goes_on(self, began: float) -> bool:
@@ -103,12 +118,14 @@ class LiveRun:
 
     def _waiting(self) -> Sequence[str]:
         """Tenants that nobody told us of: the queue is looked at as well."""
-        found: list[str] = []
+        now = time.monotonic()
+        found = [one for one, at in list(self._later.items()) if at <= now]
         try:
             if self._every("queue", LOOK_EVERY):
                 found += ready_tenants(self.lanes.ops, sorted(self.lanes.held), limit=1_000)
+            first = "retries" not in self._next
             if self._every("retries", RETRIES_EVERY):
-                due = tenants_with_retries(self.lanes.ops)
+                due = tenants_with_retries(self.lanes.ops, unsent=first)
                 found += [one for one in due if self.lanes.drains(one)]
         except SQLAlchemyError as error:
             _log.warning("the queue cannot be looked at: %s", type(error).__name__)
@@ -135,15 +152,18 @@ class LiveRun:
     def _submit(self, tenant: str) -> None:
         """One more pass in the line; only under the lock."""
         self._turns.take(tenant)
-        self._running.add(self._pool.submit(self._take, tenant))
+        self._later.pop(tenant, None)
+        silent = self.one_pass.silent.doubts(tenant)
+        behind = silent or self._turns.gives_way(tenant)
+        pool = self._aside if silent else self._pool
+        self._running.add(pool.submit(self._take, tenant, behind))
 
     def _may(self, tenant: str) -> bool:
-        rested = self._broken.get(tenant, (0, 0.0))[1] <= time.monotonic()
-        return rested and self._turns.may(tenant)
+        return not self._broken.seconds(tenant) and self._turns.may(tenant)
 
-    def _take(self, tenant: str) -> None:
+    def _take(self, tenant: str, behind: bool) -> None:
         """A pass over one tenant; what was told of meanwhile waits behind the others' turn."""
-        self._pass(tenant)
+        self._pass(tenant, behind=behind)
         with self._lock:
             more = tenant in self._again and self._may(tenant) and not self.stopped.is_set()
             self._again.discard(tenant)
@@ -152,15 +172,18 @@ class LiveRun:
             else:
                 self._busy.discard(tenant)
 
-    def _pass(self, tenant: str) -> None:
+    def _pass(self, tenant: str, *, behind: bool) -> None:
         try:
-            passed = self.one_pass(tenant)
+            with self._slots.taken(behind=behind):
+                passed = self.one_pass(tenant)
         except SQLAlchemyError as error:
             self._failed(tenant, type(error).__name__)
         except Exception as error:  # noqa: BLE001 - the tenant's boundary: its neighbours go on
             self._failed(tenant, unforeseen(error))
         else:
-            self._broken.pop(tenant, None)
+            self._broken.over(tenant)
+            if passed.again_in is not None:
+                self._later[tenant] = time.monotonic() + passed.again_in
             self.done.update(
                 passes=1, kept=passed.kept, writes=passed.writes, problems=len(passed.problems)
             )
@@ -169,7 +192,5 @@ class LiveRun:
     def _failed(self, tenant: str, why: str) -> None:
         """Its deliveries wait, and so does whoever would look at them again and again."""
         self.done["failed"] += 1
-        times = self._broken.get(tenant, (0, 0.0))[0] + 1
-        pause = min(LONGEST_PAUSE, 0.5 * 2**times)
-        self._broken[tenant] = times, time.monotonic() + pause
+        pause = self._broken.note(tenant)
         _log.error("%s: %s; tried again in %.0f s", tenant, why, pause)

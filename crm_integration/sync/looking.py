@@ -22,6 +22,7 @@ from crm_integration.sync.crm_merges import merges_among, reason_for
 from crm_integration.sync.ledger import Claimed, Settled
 from crm_integration.sync.rebinding import recognised
 from crm_integration.sync.restraint import Limit
+from crm_integration.sync.standing import LOOSE
 from crm_integration.sync.transitions import State
 from crm_integration.sync.waiting import AMBIGUOUS
 from crm_integration.tenancy.scope import Tenancy
@@ -38,6 +39,8 @@ class Sent:
     adopted: int = 0
     ambiguous: int = 0
     failed: int = 0
+    at_rest: bool = True
+    """Nothing is left to be done about any row that was claimed."""
 
     @property
     def writes(self) -> int:
@@ -98,8 +101,19 @@ class Batch:
 
     def is_done(self) -> bool:
         """Whether no row of it is to be sent again soon: none failed, and none was overtaken."""
-        states = [self.counted.get(key) for key in self.claimed]
-        return all(state in (State.synced, State.parked, State.held) for state in states)
+        done = (State.synced, LOOSE, State.parked, State.held)
+        return all(self.counted.get(key) in done for key in self.claimed)
+
+    def is_at_rest(self) -> bool:
+        """Whether nothing at all is left to be done about its rows, and none was made anew: what
+        was tied to its former record is to be tied again."""
+        written = all(self.counted.get(key) == State.synced for key in self.claimed)
+        return written and not any(key in self.bound for key in self.made())
+
+    def made(self) -> list[UUID]:
+        """Objects that have got a record by this batch."""
+        writes = self.writes.items()
+        return [key for key, one in writes if one.record_id is None and key in self.fresh]
 
     def open(self) -> list[Claimed]:
         """Rows without a result so far."""

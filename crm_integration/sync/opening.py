@@ -14,9 +14,14 @@ from crm_integration.storage.engine import engine_for
 from crm_integration.storage.roles import APP, OPS, assert_safe_role
 from crm_integration.storage.schema import assert_current, migrate
 from crm_integration.storage.urls import DatabaseUrls, resolve
-from crm_integration.sync.crm_run import Engines
+from crm_integration.sync.engines import Engines
+from crm_integration.sync.live_run import ASIDE, AT_ONCE
 from crm_integration.sync.path import House
 from crm_integration.tenancy.scope import Tenancy
+
+CONNECTIONS = AT_ONCE + ASIDE + 4
+"""Connections of a role that a process keeps at most, made as they are needed: each pass of a live
+run holds one for as long as it lasts."""
 
 
 def open_house(settings: Settings, *, database: str = "crm_integration") -> House:
@@ -31,7 +36,7 @@ def house_at(settings: Settings, urls: DatabaseUrls) -> House:
     """The house on these databases. Migrations run only where we own the server."""
     if settings.owner_url is None:
         migrate(urls.owner)
-    app, ops = engine_for(urls.app), engine_for(urls.ops)
+    app, ops = (engine_for(one, pool_size=CONNECTIONS) for one in (urls.app, urls.ops))
     _check(app, APP)
     _check(ops, OPS)
     return House(Engines(Tenancy(app, master_key(settings)), ops), settings.mappings)

@@ -28,8 +28,9 @@ from crm_integration.stores._contract import Window
 from crm_integration.stores._registry import connector
 from crm_integration.sync import abandonment
 from crm_integration.sync.crm_changes import read_changes, worth_reading
-from crm_integration.sync.crm_run import Engines, sync_crm
+from crm_integration.sync.crm_run import sync_crm
 from crm_integration.sync.derive import derive_window, deriver
+from crm_integration.sync.engines import Engines
 from crm_integration.sync.idleness import is_idle
 from crm_integration.sync.rejudge import rejudge
 from crm_integration.sync.report import PathReport, Problem, Selection, unforeseen, withheld

@@ -12,24 +12,20 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from uuid import UUID
 
-from sqlalchemy import Text, Update, Uuid, any_, bindparam, cast, or_, select, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import Update, Uuid, any_, bindparam, cast, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_integration.canonical.identity import lock_identities
 from crm_integration.errors import DataRejected
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.quality.quarantine import QuarantineEntry, keep_back, release_passed
 from crm_integration.quality.row_checks import THE_ROW
-from crm_integration.storage.tables.canonical import customers
 from crm_integration.storage.tables.quality import quarantine
 from crm_integration.storage.tables.sync import ledger
-from crm_integration.storage.tables.tenancy import mapping_versions
-from crm_integration.sync.inherited import OBJECT_TYPE as CONTACT
-from crm_integration.sync.inherited import hand_on_records
-from crm_integration.sync.ledger import Desired, move
+from crm_integration.sync.ledger import Desired
+from crm_integration.sync.merged_away import leave_merged
 from crm_integration.sync.steps import Step, reached
 from crm_integration.sync.to_project import MAPPING_RULE, refused_rows, rows_of, to_project
-from crm_integration.sync.transitions import State
 from crm_integration.sync.views import VIEWS, Choice, Projectable
 from crm_integration.sync.wishes import Origin, Wish, wish
 from crm_integration.tenancy.scope import Tenancy, TenantScope
@@ -64,10 +60,9 @@ def project(
     With `among` only with those objects: a replay writes what its window is about.
     """
     done = Projected(dict.fromkeys(mappings, 0), dict.fromkeys(mappings, 0))
-    with tenancy.scope(tenant) as scope:
+    with tenancy.scope(tenant, durable=False) as scope:
         due = to_project(scope, connection_id, mappings, rules_version)
-        if all(one.object_type != CONTACT for one in due):
-            _leave_merged(scope, connection_id)
+        leave_merged(scope, connection_id)
     for one in due:
         mapping = mappings[one.object_type]
         digest = mapping.rules_digest
@@ -90,7 +85,7 @@ def _project_chunk(
     done: Projected,
     among: tuple[UUID, ...] | None,
 ) -> int:
-    with tenancy.scope(tenant) as scope:
+    with tenancy.scope(tenant, durable=False) as scope:
         lock_identities(scope)
         rows = VIEWS[mapping.entity].read(scope, Choice(rules_version, CHUNK, among=among))
         wishes: list[Wish] = []
@@ -102,12 +97,9 @@ def _project_chunk(
             else:
                 refused.append(outcome)
         if wishes:
-            _note_version(scope, origin)
             wish(scope, origin, wishes)
         _settle_refused(scope, origin, mapping, rows, refused, rules_version)
         _mark_projected(scope, mapping.entity, [row.object_id for row in rows])
-        if origin.object_type == CONTACT:
-            _leave_merged(scope, origin.connection_id)
         reached(Step.projecting)
     reached(Step.projected)
     done.wishes[origin.object_type] += len(wishes)
@@ -178,15 +170,6 @@ def _projected(entity: str) -> Update:
     return update(view.table).where(mine, theirs).values(needs_projection=False)
 
 
-def _note_version(scope: TenantScope, origin: Origin) -> None:
-    """Remember which mapping content was used first when."""
-    version = {"mapping_id": origin.mapping_id, "digest": origin.mapping_digest}
-    scope.connection.execute(_VERSION, {"tenant_id": scope.tenant, **version})
-
-
-_VERSION = insert(mapping_versions).on_conflict_do_nothing()
-
-
 def _mark_remapped(scope: TenantScope, origin: Origin, entity: str) -> None:
     """Rows whose wish was made by another mapping are mapped anew, and those it refused."""
     view = VIEWS[entity]
@@ -201,73 +184,4 @@ def _mark_remapped(scope: TenantScope, origin: Origin, entity: str) -> None:
             view.table.c.tenant_id == scope.tenant, or_(view.key.in_(stale), view.key.in_(refused))
         )
         .values(needs_projection=True)
-    )
-
-
-_MAY_BE_SKIPPED = (
-    *(State.synced, State.parked, State.retry, State.held, State.dead, State.unknown),
-)
-"""What is in flight is skipped by the next run."""
-
-
-def _leave_merged(scope: TenantScope, connection_id: str) -> None:
-    """Who became another customer is not written any more, and leaves its record to that one."""
-    _skip_merged(scope, connection_id)
-    hand_on_records(scope, connection_id)
-
-
-_MERGED_ROWS = (
-    select(ledger.c.state)
-    .where(
-        *rows_of(bindparam("tenant", type_=Text), bindparam("connection", type_=Text), CONTACT),
-        ledger.c.object_id.in_(
-            select(customers.c.customer_id).where(
-                customers.c.tenant_id == bindparam("tenant"), customers.c.merged_into.is_not(None)
-            )
-        ),
-        ledger.c.state != State.skipped,
-    )
-    .distinct()
-)
-"""States of rows of customers that became another one."""
-
-
-def _skip_merged(scope: TenantScope, connection_id: str) -> None:
-    """A customer that became another one is not written any more."""
-    merged = select(customers.c.customer_id).where(
-        customers.c.tenant_id == scope.tenant,
-        customers.c.merged_into.is_not(None),
-    )
-    reason = "merged"
-    asked = {"tenant": scope.tenant, "connection": connection_id}
-    there = set(scope.connection.execute(_MERGED_ROWS, asked).scalars())
-    if not there:
-        return
-    for before in (one for one in _MAY_BE_SKIPPED if one in there):
-        move(
-            scope,
-            connection_id,
-            "contact",
-            before,
-            State.pending,
-            ledger.c.object_id.in_(merged),
-            reason=reason,
-        )
-    move(
-        scope,
-        connection_id,
-        "contact",
-        State.pending,
-        State.skipped,
-        ledger.c.object_id.in_(merged),
-        reason=reason,
-    )
-    scope.connection.execute(
-        update(customers)
-        .where(
-            customers.c.tenant_id == scope.tenant,
-            customers.c.merged_into.is_not(None),
-            customers.c.needs_projection,
-        )
-        .values(needs_projection=False)
     )

@@ -23,11 +23,12 @@ class _Rehearsed(Tenancy):
     stage: TenantScope = field(kw_only=True)
 
     @contextmanager
-    def scope(self, tenant: str) -> Generator[TenantScope]:
+    def scope(self, tenant: str, *, durable: bool = True) -> Generator[TenantScope]:
         """The tenant of the rehearsal only: a second one would be a second transaction."""
         if tenant != self.stage.tenant:
             raise NotFound(f"the rehearsal is of {self.stage.tenant}, not of {tenant!r}")
         with self.stage.connection.begin_nested():
+            _ = durable  # nothing of it is kept
             # What a scope sets for its transaction would outlive it here (`bulk.join_by_hash`).
             self.stage.connection.execute(text("set local enable_nestloop = on"))
             yield self.stage

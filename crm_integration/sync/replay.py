@@ -25,7 +25,7 @@ from crm_integration.storage.tables.intake import raw_records
 from crm_integration.stores._contract import Window
 from crm_integration.sync.bindings import bindings_of
 from crm_integration.sync.blast_radius import Rewrites, rewrites
-from crm_integration.sync.crm_run import CrmSession
+from crm_integration.sync.crm_session import CrmSession
 from crm_integration.sync.dispatch import BATCH
 from crm_integration.sync.looking import Batch, Sender, Sent, decide, look
 from crm_integration.sync.path import House

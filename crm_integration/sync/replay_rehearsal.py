@@ -20,7 +20,8 @@ from crm_integration.quality.holds import HELD_OBJECT, open_holds
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.stores._contract import Window
 from crm_integration.sync.bindings import Binding, bind, bindings_of
-from crm_integration.sync.crm_run import Engines, wake
+from crm_integration.sync.crm_run import wake
+from crm_integration.sync.engines import Engines
 from crm_integration.sync.ledger import TABLE, Claimed, Desired, due, row_name, within
 from crm_integration.sync.path import House, run_path
 from crm_integration.sync.project import Among, Projected, project

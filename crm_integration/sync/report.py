@@ -14,7 +14,7 @@ from crm_integration.intake.cursors import Reconciled
 from crm_integration.intake.extract import Extracted
 from crm_integration.quality.verdicts import Verdict
 from crm_integration.sync.crm_changes import CrmRead
-from crm_integration.sync.crm_run import CrmRun
+from crm_integration.sync.crm_session import CrmRun
 from crm_integration.sync.derive import Derived
 
 

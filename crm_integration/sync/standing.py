@@ -16,20 +16,23 @@ from crm_integration.tenancy.scope import TenantScope
 LOOSE = "loose"
 """Written rows that lack a tie or a field (`tables.sync.IS_LOOSE`)."""
 
-EVERYTHING = (*State, LOOSE)
+NEEDS = "needs"
+"""Rows that belong to other records."""
+
+EVERYTHING = (*State, LOOSE, NEEDS)
 
 # The states are written out, for the planner to see which partial index serves.
 _STANDING = text("""
-select object_type, state from ledger
+select object_type, state, bool_or(cardinality(needs) > 0) from ledger
 where tenant_id = :tenant and connection_id = :connection
     and state in ('pending', 'retry', 'unknown', 'in_flight', 'parked')
 group by 1, 2
 union all
-select object_type, 'held' from ledger
+select object_type, 'held', bool_or(cardinality(needs) > 0) from ledger
 where tenant_id = :tenant and connection_id = :connection and state = 'held'
 group by 1
 union all
-select object_type, 'loose' from ledger
+select object_type, 'loose', true from ledger
 where tenant_id = :tenant and connection_id = :connection
     and state = 'synced' and (reason is not null or not needs <@ associated)
 group by 1
@@ -37,9 +40,9 @@ group by 1
 
 
 def standing(scope: TenantScope, connection_id: str) -> dict[str, frozenset[str]]:
-    """Object type -> states of its rows that are not at rest, and `LOOSE`."""
+    """Object type -> states of its rows that are not at rest, `LOOSE` and `NEEDS`."""
     found: dict[str, set[str]] = defaultdict(set)
     asked = {"tenant": scope.tenant, "connection": connection_id}
-    for object_type, state in scope.connection.execute(_STANDING, asked):
-        found[object_type].add(state)
+    for object_type, state, belongs in scope.connection.execute(_STANDING, asked):
+        found[object_type] |= {state, NEEDS} if belongs else {state}
     return {object_type: frozenset(states) for object_type, states in found.items()}

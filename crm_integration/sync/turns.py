@@ -18,6 +18,9 @@ from crm_integration.intake.rate_limit import RateLimit
 PASSES_PER_SECOND = 1.0
 """Of one tenant, over time, while others are taken as well; ten seconds' worth at once."""
 
+BUSY = 0.5
+"""With less than this of its ten passes left a tenant is taken behind the others
+(`transport/slots.py`)."""
 
 ALONE_AFTER = 5.0
 """Seconds in which nobody else was taken."""
@@ -50,6 +53,10 @@ class Turns:
         if tenant != self._last:
             self._last, self._others_at = tenant, self._at
         self._at = self.clock()
+
+    def gives_way(self, tenant: str) -> bool:
+        """Whether it has been taken so often lately that the others go first."""
+        return self._rate.spare((tenant, "")) < BUSY
 
     def _within(self, tenant: str) -> bool:
         return self._rate.seconds_to_wait((tenant, "")) == 0

@@ -28,7 +28,7 @@ from crm_integration.storage.tables.sync import IS_LOOSE, bindings, ledger
 from crm_integration.sync.crm_merges import REASONS as MERGED_IN_CRM
 from crm_integration.sync.ledger import Move, moving, place_of
 from crm_integration.sync.restraint import WAITS, let_go
-from crm_integration.sync.standing import EVERYTHING, LOOSE
+from crm_integration.sync.standing import EVERYTHING, LOOSE, NEEDS
 from crm_integration.sync.transitions import State
 from crm_integration.tenancy.scope import TenantScope
 
@@ -76,7 +76,8 @@ def settle_waiting(
     rows.move(_BOUND)
     rows.move(_WAITED_ENOUGH)
     rows.move(_LOOKED_AT_AGAIN)
-    rows.move(_WAITS_FOR_ANOTHER)
+    if NEEDS in rows.there:
+        rows.move(_WAITS_FOR_ANOTHER)
     if LOOSE in rows.there:
         rows.there.add(State.synced)
         rows.move(_TIED)
@@ -168,9 +169,7 @@ _WAITING = ledger.c.reason == DEPENDENCY
 _NO_RECORD = ledger.c.reason.in_((AMBIGUOUS, ANOTHERS, *MERGED_IN_CRM))
 _LACKING = and_(ledger.c.reason.startswith(WITHOUT), ledger.c.written_at < _LONG_AGO)
 
-_LOST = moving(
-    State.in_flight, State.unknown, ledger.c.claim_expires_at < func.clock_timestamp()
-)
+_LOST = moving(State.in_flight, State.unknown, ledger.c.claim_expires_at < func.clock_timestamp())
 # The next claim looks for the record before it writes: adoption.py, by our own key.
 _LOOKED_FOR = moving(State.unknown, State.pending)
 _HELD = moving(State.pending, State.held, reason=HOLD)

@@ -13,11 +13,12 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Text, and_, bindparam, case, func, or_, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.sync import ledger
+from crm_integration.storage.tables.tenancy import mapping_versions
 from crm_integration.sync.ledger import TABLE, Desired, is_one_of, row_name
 from crm_integration.sync.transitions import State
 from crm_integration.tenancy.scope import TenantScope
@@ -53,7 +54,9 @@ def wish(scope: TenantScope, origin: Origin, wishes: Sequence[Wish]) -> None:
     """
     rows = (_wish_row(scope, origin, one) for one in wishes)
     wished = hand(scope.connection, "wished", ledger, _NAMES, rows)
-    scope.connection.execute(_write(wished.source), wished.values)
+    version = {"of_mapping": origin.mapping_id, "of_digest": origin.mapping_digest}
+    said = {"tenant": scope.tenant, **version, **wished.values}
+    scope.connection.execute(_write(wished.source), said)
 
 
 _NAMES = (
@@ -88,7 +91,18 @@ def _write(wished: FromClause) -> Insert:
             "tries": case((differs, 0), else_=ledger.c.tries),
             "next_try_at": case((differs, func.now()), else_=ledger.c.next_try_at),
         },
+    ).add_cte(_VERSION.cte("version"))
+
+
+_VERSION = (
+    insert(mapping_versions)
+    .from_select(
+        ("tenant_id", "mapping_id", "digest"),
+        select(*(bindparam(name, type_=Text) for name in ("tenant", "of_mapping", "of_digest"))),
     )
+    .on_conflict_do_nothing()
+)
+"""Which mapping content was used first when."""
 
 
 def _moves_on() -> ColumnElement[bool]:

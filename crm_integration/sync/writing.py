@@ -94,7 +94,7 @@ class _Work:
         self.written.changed["customer"] += len(reordered)
         # Also of whom a CRM has nothing new to hear: a verified address lets an opt-in count.
         refresh_consent(self.scope, people.touched | self._spoke())
-        return people.upserted.changed | people.regrouped
+        return people.upserted.new | people.regrouped
 
     def _spoke(self) -> set[UUID]:
         """The customers of whom a new word about consent was written."""

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, select, text
 from crm_integration.errors import NotFound
 from crm_integration.storage.sealing import MasterKey, TenantKeys
 from crm_integration.storage.tables.tenancy import tenants
+from crm_integration.transport.slots import let_others
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,18 @@ class Tenancy:
     """The one connection of `on_one_connection`."""
 
     @contextmanager
-    def scope(self, tenant: str) -> Generator[TenantScope]:
+    def scope(self, tenant: str, *, durable: bool = True) -> Generator[TenantScope]:
         """A transaction inside the tenant's walls; commits at the end, rolls back on an error.
+
+        One that is not `durable` does not wait for the disk: if the database's machine dies within
+        the second it may be gone, with everything that came after it and never without. That is
+        enough wherever nobody outside is told on the strength of it: what is made of raw records
+        is made again, and the next durable commit, anybody's, makes it durable as well.
 
         Raises NotFound for a tenant that does not exist.
         """
         with self._transaction() as connection:
-            enter_walls(connection, tenant)
+            enter_walls(connection, tenant, durable=durable)
             yield TenantScope(tenant, connection, self._keys_of(connection, tenant))
 
     @contextmanager
@@ -67,6 +73,7 @@ class Tenancy:
             with self.engine.begin() as connection:
                 yield connection
         else:
+            let_others()  # nothing of ours is locked now
             with self.connection.begin():
                 yield self.connection
 
@@ -88,8 +95,12 @@ class Tenancy:
 
 
 _ENTER = text("select set_config('app.tenant_id', :tenant, true)")
+_ENTER_LIGHTLY = text(
+    "select set_config('app.tenant_id', :tenant, true),"
+    " set_config('synchronous_commit', 'off', true)"
+)
 
 
-def enter_walls(connection: Connection, tenant: str) -> None:
+def enter_walls(connection: Connection, tenant: str, *, durable: bool = True) -> None:
     """Set the tenant for this transaction only; the policies compare every row with it."""
-    connection.execute(_ENTER, {"tenant": tenant})
+    connection.execute(_ENTER if durable else _ENTER_LIGHTLY, {"tenant": tenant})

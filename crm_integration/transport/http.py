@@ -19,6 +19,7 @@ import httpx
 
 from crm_integration.errors import BadInput, Permanent, Transient
 from crm_integration.transport.retry import tell_by_logging
+from crm_integration.transport.slots import given_back
 
 # At INFO httpx logs whole addresses, and OAuth 1.0a puts the consumer key into them.
 for _name in ("httpx", "httpcore"):
@@ -86,11 +87,12 @@ def send(
         raise Permanent(f"a call to {request.url.host} was refused: not this connection's host")
     until = time.monotonic() + (LONGEST_ANSWER if within is None else within)
     try:
-        answer = client.send(request, stream=True)
-        try:
-            return _whole(answer, until)
-        finally:
-            answer.close()
+        with given_back():
+            answer = client.send(request, stream=True)
+            try:
+                return _whole(answer, until)
+            finally:
+                answer.close()
     except httpx.TimeoutException as error:
         raise Transient(f"{request.url.host} did not answer in time", code="timeout") from error
     except httpx.RequestError as error:

@@ -14,6 +14,7 @@ import stamina
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from crm_integration.errors import Transient
+from crm_integration.transport.slots import given_back
 
 LONGEST_WAIT = 20.0
 """Seconds a remote side may keep this process waiting; beyond it the caller comes back."""
@@ -51,7 +52,8 @@ def repeated(
     caller = stamina.RetryingCaller(
         attempts=attempts, timeout=timeout, wait_initial=0.2, wait_max=5.0
     )
-    return caller(again, call)
+    with given_back():
+        return caller(again, call)
 
 
 def _pause(error: Transient) -> bool | float:

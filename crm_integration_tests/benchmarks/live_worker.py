@@ -14,7 +14,7 @@ import orjson
 
 from crm_integration.storage.engine import engine_for
 from crm_integration.storage.sealing import MasterKey
-from crm_integration.sync.crm_run import Engines
+from crm_integration.sync.engines import Engines
 from crm_integration.sync.path import House
 from crm_integration.tenancy.scope import Tenancy
 
@@ -42,9 +42,10 @@ def _drain(told: dict[str, Any], master: MasterKey) -> None:
     from crm_integration.intake.lanes import ALL_LANES, Lanes
     from crm_integration.sync.live_pass import LivePass
     from crm_integration.sync.live_run import LiveRun
+    from crm_integration.sync.opening import CONNECTIONS
 
-    ops = engine_for(told["ops"], pool_size=10)
-    tenancy = Tenancy(engine_for(told["app"], pool_size=10), master)
+    ops, app = (engine_for(told[role], pool_size=CONNECTIONS) for role in ("ops", "app"))
+    tenancy = Tenancy(app, master)
     house = House(Engines(tenancy, ops), Path(told["mappings"]))
     one_pass = LivePass(house, "bench")
     with Lanes(ops, "bench", 3_600.0) as lanes:

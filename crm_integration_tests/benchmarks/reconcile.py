@@ -26,7 +26,7 @@ from crm_integration.storage.sealing import MasterKey
 from crm_integration.storage.urls import DatabaseUrls, embedded_urls
 from crm_integration.stores._contract import StoreAccess
 from crm_integration.stores._registry import connector
-from crm_integration.sync.crm_run import Engines
+from crm_integration.sync.engines import Engines
 from crm_integration.sync.path import House
 from crm_integration.sync.report import PathReport
 from crm_integration.tenancy.connections import StoredConnection, save_connection

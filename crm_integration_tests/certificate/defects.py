@@ -22,7 +22,7 @@ from crm_integration.mapping import ownership
 from crm_integration.storage.tables import sync as tables
 from crm_integration.sync import (
     association,
-    crm_run,
+    crm_session,
     dispatch,
     ledger,
     outcomes,
@@ -62,7 +62,7 @@ def failed_is_done() -> None:
 
 def claimed_is_written() -> None:
     """What a process that died had begun to send counts as sent."""
-    known = crm_run.settle_waiting
+    known = crm_session.settle_waiting
 
     def settle_waiting(
         scope: TenantScope, connection_id: str, object_type: str, **more: Any
@@ -72,7 +72,7 @@ def claimed_is_written() -> None:
         ledger.move(*place, State.in_flight, State.synced, expired)
         known(*place, **more)
 
-    crm_run.settle_waiting = settle_waiting
+    crm_session.settle_waiting = settle_waiting
 
 
 def key_per_try() -> None:
@@ -183,14 +183,14 @@ def order_without_contact() -> None:
 
 def wrong_tenant() -> None:
     """One client serves all tenants of a platform, and nobody asks whose account answers."""
-    known = crm_run.CrmAccess
+    known = crm_session.CrmAccess
 
     def access(*given: Any) -> Any:
         _FIRST_ACCESS.append(known(*given))
         return _FIRST_ACCESS[0]
 
-    crm_run.CrmAccess = access
-    crm_run.CrmSession._refuse_another = lambda self, adapter: None
+    crm_session.CrmAccess = access
+    crm_session.CrmSession._refuse_another = lambda self, adapter: None
 
 
 def note_per_run() -> None:

@@ -30,7 +30,7 @@ from crm_integration.storage.schema import migrate
 from crm_integration.storage.sealing import MasterKey
 from crm_integration.storage.urls import DatabaseUrls, embedded_urls
 from crm_integration.sync.connecting import connect_crm, connect_store
-from crm_integration.sync.crm_run import Engines
+from crm_integration.sync.engines import Engines
 from crm_integration.sync.path import House
 from crm_integration.tenancy.scope import Tenancy
 from crm_integration.tenancy.tenants import create_tenant

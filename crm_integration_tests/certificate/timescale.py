@@ -18,12 +18,14 @@ from crm_integration.crms.hubspot import client as hubspot_client
 from crm_integration.intake import poison
 from crm_integration.stores.shopify import throttle
 from crm_integration.sync import (
-    crm_run,
+    crm_session,
     dispatch,
     ledger,
+    live_pass,
     live_run,
     outcomes,
     retry_policy,
+    setbacks,
     waiting,
 )
 from crm_integration.transport import http, retry
@@ -50,12 +52,14 @@ def hurry(*, next_day: bool = False) -> dict[tuple[Any, str], Any]:
         (http, "LONGEST_CALL"): CALL,
         (retry_policy, "FIRST_SECONDS"): 0.05,
         (retry_policy, "LONGEST_SECONDS"): 2.0,
-        (crm_run, "PAUSE"): 0.05,
-        (crm_run, "LONGEST_PAUSE"): 0.3,
+        (crm_session, "PAUSE"): 0.05,
+        (crm_session, "LONGEST_PAUSE"): 0.3,
         (outcomes, "ACCOUNT_PAUSE"): 0.5,
         (live_run, "LOOK_EVERY"): 0.2,
         (live_run, "RETRIES_EVERY"): 0.5,
         (live_run, "LONGEST_PAUSE"): 2.0,
+        (live_pass, "LONGEST_SILENCE"): 0.5,
+        (setbacks, "FIRST"): 0.05,
         (poison, "WAITS"): timedelta(seconds=1),
         (throttle, "_UNTOLD_WAIT"): 0.05,
         (retry, "LONGEST_WAIT"): 0.5,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from crm_integration.intake.lanes import ALL_LANES, Lanes
-from crm_integration.intake.waker import Waker
+from crm_integration.intake.waker import LOOKS_AGAIN, Waker
 from crm_integration.storage.engine import engine_for
 from crm_integration_tests.house import Tenant
 from crm_integration_tests.sync.live import deliver_order, until
@@ -101,6 +102,19 @@ def test_a_lane_that_somebody_drains_is_left_alone(tenant: Tenant) -> None:
         deliver_order(tenant, tenant.shop.guest_order("ada@example.com"))
         with pytest.raises(AssertionError):
             until(lambda: asked, 1.5)
+
+
+def test_a_run_that_drained_and_was_killed_is_followed_at_once(tenant: Tenant) -> None:
+    """The lane had been cold a moment before it was drained, and stood still for what was left of
+    the twenty seconds that a run has to come."""
+    with _waking(tenant) as asked:
+        deliver_order(tenant, tenant.shop.guest_order("ada@example.com"))
+        until(lambda: asked)
+        with Lanes(tenant.house.engines.ops, "first", 60) as lanes:
+            lanes.take(ALL_LANES)
+            time.sleep(LOOKS_AGAIN + 1.5)
+        deliver_order(tenant, tenant.shop.guest_order("bob@example.com"))
+        until(lambda: len(asked) == 2, 5.0)
 
 
 def test_a_refusal_is_told_and_ends_nothing(

@@ -21,8 +21,9 @@ from crm_integration.storage.sealing import MasterKey
 from crm_integration.storage.urls import DatabaseUrls
 from crm_integration.stores._contract import StoreAccess, Window
 from crm_integration.stores._registry import connector
-from crm_integration.sync.crm_run import Engines, sync_crm
+from crm_integration.sync.crm_run import sync_crm
 from crm_integration.sync.derive import derive_window, deriver
+from crm_integration.sync.engines import Engines
 from crm_integration.tenancy.connections import StoredConnection, connections_of, save_connection
 from crm_integration.tenancy.scope import Tenancy
 from crm_integration.tenancy.tenants import create_tenant

@@ -5,7 +5,7 @@ from collections.abc import Generator
 import pytest
 import stamina
 
-from crm_integration.sync import crm_run
+from crm_integration.sync import crm_session
 from crm_integration_tests.house import House, Tenant
 from crm_integration_tests.real.tryton_install import NotInstallable, installed
 from crm_integration_tests.real.tryton_server import TrytonAccount, TrytonServer, running
@@ -37,7 +37,7 @@ def merchant(house: House, crm: TrytonAccount) -> Tenant:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """A run waits a moment, not seconds, before it tries again; attempts stay as they are."""
-    monkeypatch.setattr(crm_run, "PAUSE", 0.05)
-    monkeypatch.setattr(crm_run, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(crm_session, "PAUSE", 0.05)
+    monkeypatch.setattr(crm_session, "LONGEST_PAUSE", 0.05)
     with stamina.set_testing(True, attempts=3):
         yield

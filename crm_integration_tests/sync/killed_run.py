@@ -12,7 +12,7 @@ from datetime import date
 from crm_integration.storage.engine import engine_for
 from crm_integration.storage.sealing import MasterKey
 from crm_integration.stores._contract import Window
-from crm_integration.sync.crm_run import Engines
+from crm_integration.sync.engines import Engines
 from crm_integration.sync.path import House
 from crm_integration.sync.report import Selection
 from crm_integration.sync.slices import run_slices

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from crm_integration.intake import drop_table
 from crm_integration.intake.lanes import ALL_LANES, Lanes, held_lanes, holders
 from crm_integration.intake.poison import TRIES
-from crm_integration.intake.touched import take_touched
+from crm_integration.intake.touched import untold
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration.sync import live_run
 from crm_integration.sync.live_pass import LivePass, Passed
@@ -39,7 +39,7 @@ def test_a_delivery_is_in_the_crm_within_a_moment(tenant: Tenant) -> None:
         until(lambda: "ada@example.com" in _contacts(tenant))
         assert time.monotonic() - began < 10
         until(lambda: not queued(tenant))
-    touched = [one for one in take_touched(tenant.house.engines.ops) if one.tenant == tenant.name]
+    touched = [one for one in untold(tenant.house.engines.ops) if one.tenant == tenant.name]
     assert [one.object_type for one in touched] == ["order"]
 
 
@@ -221,3 +221,28 @@ def test_a_stopped_run_ends_what_it_has_begun(tenant: Tenant) -> None:
         until(lambda: tenant.value("select count(*) from ledger where state = 'in_flight'"))
         run.stopped.set()
     assert tenant.value("select count(*) from ledger where state = 'in_flight'") == 0
+
+
+def test_what_a_crm_did_not_take_comes_when_it_answers_again(tenant: Tenant) -> None:
+    """No delivery followed, and the records waited for the next hour's reconciliation."""
+    tenant.portal.follow(FaultRule("status", status=503, count=12))
+    deliver_order(tenant, tenant.shop.guest_order("ada@example.com"))
+    with running(engine_of(tenant), "live") as run:
+        until(lambda: run.one_pass.silent.doubts(tenant.name))
+        until(lambda: "ada@example.com" in _contacts(tenant), 60.0)
+        until(lambda: not run.one_pass.silent.doubts(tenant.name))
+
+
+def test_crms_that_did_not_answer_before_leave_the_workers_to_the_others(
+    tenant: Tenant, neighbour: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outage at one vendor filled all workers, and nobody's events arrived anywhere."""
+    monkeypatch.setattr(live_run, "AT_ONCE", 1)
+    tenant.portal.follow(FaultRule("delay", seconds=8.0, count=0))
+    with running(engine_of(tenant), "live") as run:
+        run.one_pass.silent.note(tenant.name)
+        deliver_order(tenant, tenant.shop.guest_order("slow@example.com"))
+        time.sleep(2.5)
+        deliver_order(neighbour, neighbour.shop.guest_order("ada@example.com"))
+        until(lambda: "ada@example.com" in _contacts(neighbour), 4.0)
+        tenant.portal.follow()

@@ -9,7 +9,7 @@ from crm_integration.mapping.compile import compile_mapping
 from crm_integration.mapping.load import load_mapping
 from crm_integration.mapping.normalised import alike
 from crm_integration.sandbox.faults import FaultRule
-from crm_integration.sync import crm_run
+from crm_integration.sync import crm_session
 from crm_integration.sync import dispatch as dispatching
 from crm_integration.sync.looking import Batch, Sender
 from crm_integration_tests import shop_life
@@ -21,7 +21,7 @@ WRITES = r"/batch/(upsert|update)"
 @pytest.fixture(autouse=True)
 def one_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that tries nothing twice, so that each lost answer is a run of its own."""
-    monkeypatch.setattr(crm_run, "ROUNDS", 1)
+    monkeypatch.setattr(crm_session, "ROUNDS", 1)
 
 
 def _said(tenant: Tenant, minutes: int, first_name: str, **more: object) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from crm_integration.canonical.identity_actions import split
-from crm_integration.sync.crm_run import CrmRun
+from crm_integration.sync.crm_session import CrmRun
 from crm_integration.sync.tenant_settings import USUAL
 from crm_integration_tests.house import Tenant, account, at, order
 

@@ -11,7 +11,8 @@ from crm_integration.mapping.load import load_mapping
 from crm_integration.mapping.model import FieldOverride
 from crm_integration.quality.holds import BLAST_RADIUS, open_holds
 from crm_integration.quality.release import release_by_person
-from crm_integration.sync.crm_run import CrmRun, sync_crm
+from crm_integration.sync.crm_run import sync_crm
+from crm_integration.sync.crm_session import CrmRun
 from crm_integration.sync.held_differences import approve, differences
 from crm_integration.sync.restraint import WAITS, Limit
 from crm_integration_tests import shop_life

@@ -190,7 +190,7 @@ def test_an_update_whose_answer_was_lost_is_not_taken_for_a_persons_edit(tenant:
             lost = FaultRule("commit_then_drop", "POST", "contacts/batch/update")
             tenant.portal.follow(lost)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("crm_integration.sync.crm_run.ROUNDS", 1)
+                patch.setattr("crm_integration.sync.crm_session.ROUNDS", 1)
                 tenant.sync("contact")
             assert [state for state, _ in tenant.state("contact")] == ["unknown"]
         else:
@@ -204,7 +204,7 @@ def test_an_answer_lost_twice_leaves_a_persons_edit_alone(tenant: Tenant) -> Non
     tenant.derive()
     tenant.portal.follow(FaultRule("commit_then_drop", "POST", "contacts/batch/upsert"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("crm_integration.sync.crm_run.ROUNDS", 1)
+        patch.setattr("crm_integration.sync.crm_session.ROUNDS", 1)
         tenant.sync("contact")
     (contact_id,) = tenant.portal.records("contact")
     tenant.portal.edit("contact", contact_id, firstname="Lady Ada")

@@ -62,6 +62,18 @@ def test_a_burst_is_taken_as_it_comes() -> None:
     assert turns.may("shop")
 
 
+def test_who_comes_often_is_taken_behind_the_others_before_it_is_left_out() -> None:
+    """A flood had ten passes at full speed, beside those of everybody else."""
+    clock = Clock()
+    turns = Turns(clock)
+    for number in range(10):
+        assert turns.gives_way("flood") == (number > 5)
+        turns.take("flood")
+    assert not turns.gives_way("calm")
+    clock.now += 6 / PASSES_PER_SECOND
+    assert not turns.gives_way("flood")
+
+
 def test_what_gave_way_is_read_all_the_same(
     tenant: Tenant, neighbour: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:

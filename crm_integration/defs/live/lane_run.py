@@ -5,12 +5,13 @@ its lanes for its whole life, and a successor takes them over before it ends (do
 """
 
 import time
+from contextlib import closing
 
 from dagster import Config, MetadataValue, OpExecutionContext, job, op
 from pydantic import Field
 
 from crm_integration.defs.jobs import PURPOSE
-from crm_integration.defs.live.touched_report import report_touched
+from crm_integration.defs.live.touched_report import report_touched, telling
 from crm_integration.defs.memory import bound_heaps
 from crm_integration.defs.resources import HouseResource
 from crm_integration.intake.lanes import ALL_LANES, Lanes
@@ -50,28 +51,30 @@ def drain_lanes(context: OpExecutionContext, config: LaneConfig, house: HouseRes
     """Drain until a successor has come; ends at once, as a success, where another run drains."""
     bound_heaps()
     opened = house.open()
-    report_touched(context, opened)
     wanted = lanes_of(config.group, config.groups)
     with Lanes(opened.engines.ops, context.run_id, config.life_seconds) as lanes:
         if not _take(lanes, wanted, successor=config.successor):
             context.log.info("another run drains these lanes: nothing to do")
+            report_touched(context, opened)
             return
         context.log.info(f"draining lanes {', '.join(map(str, sorted(lanes.held)))}")
-        one_pass = LivePass(opened, context.run_id)
-        try:
+        with telling(context, opened), closing(LivePass(opened, context.run_id)) as one_pass:
             done = LiveRun(lanes, one_pass).run()
-        finally:
-            one_pass.close()
     context.add_output_metadata({name: MetadataValue.int(done[name]) for name in sorted(done)})
-    report_touched(context, opened)
 
 
 def _take(lanes: Lanes, wanted: tuple[int, ...], *, successor: bool) -> bool:
-    """Take the lanes; a successor tells the one who holds them, and waits for it."""
-    until = time.monotonic() + (SUCCEEDS_WITHIN if successor else 0.0)
+    """Take the lanes; a successor tells the one who holds them, and waits for it.
+
+    Who does not wait tells nobody: a cold lane is often asked for twice, by the waker and by the
+    sensor, and the one who came first would make way for a run that has gone.
+    """
     if lanes.take(wanted):
         return True
+    if not successor:
+        return False
     lanes.announce(wanted)
+    until = time.monotonic() + SUCCEEDS_WITHIN
     while time.monotonic() < until:
         time.sleep(0.05)
         if lanes.take(wanted):

@@ -7,36 +7,67 @@ one that looks complete although only some of its records were delivered.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
+from threading import Event, Thread
 
 from dagster import AssetKey, AssetMaterialization, MetadataValue, OpExecutionContext
+from sqlalchemy.exc import SQLAlchemyError
 
 from crm_integration.defs import canonical, crm_sync, store_extracts
 from crm_integration.defs.partitions import key_of, window_of, windows
 from crm_integration.defs.store_extracts import PLURAL
 from crm_integration.errors import CrmIntegrationError
-from crm_integration.intake.touched import Touched, take_touched
+from crm_integration.intake.touched import Touched, note_told, untold
 from crm_integration.sync.path import House
 from crm_integration.sync.window_counts import canonical_counts, ledger_counts, raw_counts, summed
 
 
-def report_touched(context: OpExecutionContext, house: House) -> int:
+@contextmanager
+def telling(context: OpExecutionContext, house: House) -> Generator[None]:
+    """Tell beside what is done meanwhile, and of all that is left at its end.
+
+    An event takes Dagster some hundredths of a second, and a run that was killed may have left
+    thousands: deliveries would wait for their telling.
+    """
+    ended = Event()
+    beside = Thread(target=_tell_beside, args=(context, house, ended), daemon=True)
+    beside.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beside.join()
+    report_touched(context, house)
+
+
+def _tell_beside(context: OpExecutionContext, house: House, ended: Event) -> None:
+    try:
+        report_touched(context, house, ended)
+    except SQLAlchemyError as error:
+        context.log.warning(f"what was touched is told later: {type(error).__name__}")
+
+
+def report_touched(context: OpExecutionContext, house: House, ended: Event | None = None) -> int:
     """Tell of what was touched and not told so far, by this run or by one that was killed.
 
-    Returns how many partitions of assets were told of.
+    Returns how many partitions of assets were told of; once it has `ended`, no further tenant.
     """
     by_tenant: dict[str, list[Touched]] = defaultdict(list)
-    for one in take_touched(house.engines.ops):
+    for one in untold(house.engines.ops):
         by_tenant[one.tenant].append(one)
     told = 0
     for tenant, touched in by_tenant.items():
+        if ended is not None and ended.is_set():
+            break
         try:
             for event in _events(house, tenant, touched):
                 context.log_event(event)
                 told += 1
         except CrmIntegrationError as error:
             context.log.warning(f"{tenant}: what was touched cannot be told. {error}")
+        note_told(house.engines.ops, touched)
     return told
 
 

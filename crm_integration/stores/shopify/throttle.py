@@ -16,6 +16,7 @@ from crm_integration.errors import Transient
 from crm_integration.stores._contract import JsonObject
 from crm_integration.stores._payload import block_if_any
 from crm_integration.transport.retry import LEAST_WAIT, LONGEST_WAIT
+from crm_integration.transport.slots import given_back
 
 _UNTOLD_WAIT = 2.0
 """After a refusal that says nothing about the bucket."""
@@ -55,7 +56,8 @@ class Throttle:
                 code="THROTTLED",
             )
         if seconds > 0:
-            self.sleep(seconds)
+            with given_back():
+                self.sleep(seconds)
 
     def seconds(self, name: str, cost: float) -> float:
         """How long a query has to wait, as far as the shop has said."""

@@ -37,7 +37,7 @@ from crm_integration.sync.completeness.model import (
     Stage,
 )
 from crm_integration.sync.completeness.scan import Scan
-from crm_integration.sync.crm_run import CrmSession
+from crm_integration.sync.crm_session import CrmSession
 from crm_integration.sync.ledger import TABLE, Desired, row_name
 from crm_integration.sync.project import mapped
 from crm_integration.sync.reading import QUARANTINED

@@ -23,7 +23,7 @@ from crm_integration.sync.completeness.scan import Scan, begin
 from crm_integration.sync.completeness.store_side import StoreSide
 from crm_integration.sync.completeness.surplus import surplus_records
 from crm_integration.sync.completeness.tally import tally
-from crm_integration.sync.crm_run import CrmSession
+from crm_integration.sync.crm_session import CrmSession
 from crm_integration.sync.path import House
 from crm_integration.sync.report import Problem
 from crm_integration.tenancy.connections import StoredConnection

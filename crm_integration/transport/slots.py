@@ -1,0 +1,98 @@
+"""Who computes: many wait for remote hosts at once, few compute at once, and some behind others.
+
+Prevents both the live run that waits for eight slow CRMs and does nothing else (a CRM takes a
+third of a second, our own work thirty milliseconds), and the one whose thirty threads take the
+interpreter from each other until every event takes as long as all of them: a slot is given back for
+as long as a call is under way. And the flood that everybody notices: who works behind the others
+stops between two transactions for as long as one of them computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from threading import Condition, Semaphore, local
+
+LONGEST = 0.25
+"""Seconds that who works behind the others lets them go first each time; then it goes on."""
+
+_mine = local()
+
+
+class Slots:
+    """So many threads compute at once."""
+
+    def __init__(self, count: int) -> None:
+        self.free = Semaphore(count)
+        self.calm = Condition()
+        self.ahead = 0
+        """Threads that compute, or want to, and work behind nobody."""
+
+    @contextmanager
+    def taken(self, *, behind: bool = False) -> Generator[None]:
+        """A slot for this thread, as soon as one is free. Not within another one."""
+        slot = _Slot(self, behind)
+        slot.enter()
+        _mine.slot = slot
+        try:
+            yield
+        finally:
+            _mine.slot = None
+            slot.leave()
+
+
+class _Slot:
+    """That of one thread."""
+
+    def __init__(self, slots: Slots, behind: bool) -> None:
+        self._slots = slots
+        self.behind = behind
+
+    def enter(self) -> None:
+        if not self.behind:
+            with self._slots.calm:
+                self._slots.ahead += 1
+        self._slots.free.acquire()
+
+    def leave(self) -> None:
+        self._slots.free.release()
+        if not self.behind:
+            with self._slots.calm:
+                self._slots.ahead -= 1
+                if not self._slots.ahead:
+                    self._slots.calm.notify_all()
+
+    def give_way(self) -> None:
+        """Let those go first who work behind nobody."""
+        if not self.behind or not self._slots.ahead:
+            return
+        self.leave()
+        with self._slots.calm:
+            self._slots.calm.wait_for(lambda: not self._slots.ahead, LONGEST)
+        self.enter()
+
+
+def let_others() -> None:
+    """To be called where this thread holds nothing that others wait for."""
+    slot: _Slot | None = getattr(_mine, "slot", None)
+    if slot is not None:
+        slot.give_way()
+
+
+@contextmanager
+def given_back() -> Generator[None]:
+    """While this thread waits for somebody else, others take its slot, where it has one.
+
+    May be used within itself: who calls, and who pauses between calls, both say so.
+    """
+    slot: _Slot | None = getattr(_mine, "slot", None)
+    if slot is None:
+        yield
+        return
+    _mine.slot = None
+    slot.leave()
+    try:
+        yield
+    finally:
+        slot.enter()
+        _mine.slot = slot

@@ -78,12 +78,14 @@ def test_cancelled_runs_give_their_places_back(instance: DagsterInstance) -> Non
 
 
 def test_a_backfill_cannot_take_every_place(instance: DagsterInstance) -> None:
-    """A backfill of a year once kept live runs waiting for hours."""
+    """A backfill of a year once kept live runs waiting for hours. Dagster makes a run for each
+    tenant of it, with a tag of its own: a limit of our jobs' tag alone let eight run at once."""
     config = instance.get_concurrency_config().run_queue_config
     assert config is not None
     assert config.max_concurrent_runs == 10
     assert config.tag_concurrency_limits == [
-        {"key": "crm_integration/purpose", "value": "backfill", "limit": 2}
+        {"key": "dagster/backfill", "limit": 2},
+        {"key": "crm_integration/purpose", "value": "backfill", "limit": 2},
     ]
     assert instance.run_coordinator.dequeue_interval_seconds == 1  # type: ignore[attr-defined]
 

@@ -12,14 +12,17 @@ from functools import lru_cache
 from sqlalchemy import (
     ColumnElement,
     Executable,
-    Table,
     Text,
     bindparam,
+    case,
+    column,
+    exists,
+    func,
     literal,
     or_,
     select,
-    union_all,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.storage.tables.quality import quarantine
@@ -51,42 +54,36 @@ def to_project(
     """Object types with rows that changed or were mapped otherwise, in the order of `mappings`."""
     if not mappings:
         return []
-    statement = _statement(tuple((name, one.entity) for name, one in mappings.items()))
-    digests = {_digest(name): one.rules_digest for name, one in mappings.items()}
+    kinds = [(name, one.entity, one.rules_digest) for name, one in mappings.items()]
+    names, entities, digests = (list(one) for one in zip(*kinds, strict=True))
     asked = {"tenant": scope.tenant, "connection": connection_id, "rules": rules_version}
-    rows = scope.connection.execute(statement, {**asked, **digests})
+    asked |= {"names": names, "entities": entities, "digests": digests}
+    statement = _statement(tuple((name, entity) for name, entity, _ in kinds))
+    rows = scope.connection.execute(statement, asked)
     return [ToProject(row.object_type, row.remapped) for row in rows if row.waits or row.remapped]
 
 
 @lru_cache(maxsize=128)
 def _statement(kinds: tuple[tuple[str, str], ...]) -> Executable:
+    """Short, whatever is mapped: a driver takes a statement of many thousand characters apart
+    anew for each execution."""
     tenant, connection = bindparam("tenant", type_=Text), bindparam("connection", type_=Text)
-    return union_all(
-        *(
-            select(
-                literal(object_type).label("object_type"),
-                _exists(VIEWS[entity].table, *_waits(tenant, entity)).label("waits"),
-                or_(
-                    *(
-                        _exists(ledger, *rows_of(tenant, connection, object_type), other)
-                        for other in _other_mappings(object_type)
-                    ),
-                    _exists(quarantine, *refused_rows(tenant, connection, object_type, entity)),
-                ).label("remapped"),
-            )
-            for object_type, entity in kinds
-        )
+    given = (bindparam(one, type_=ARRAY(Text)) for one in ("names", "entities", "digests"))
+    columns = (column(one, Text) for one in ("object_type", "entity", "digest"))
+    asked = func.unnest(*given).table_valued(*columns, with_ordinality="place")
+    kind = asked.render_derived(name="kind").c
+    mine = rows_of(tenant, connection, kind.object_type)
+    # As two ranges an index can tell; as "not equal" it cannot.
+    other = (ledger.c.mapping_digest < kind.digest, ledger.c.mapping_digest > kind.digest)
+    refused = refused_rows(tenant, connection, kind.object_type, kind.entity)
+    waits = (
+        (kind.object_type == name, exists().where(*_waits(tenant, entity)))
+        for name, entity in kinds
     )
-
-
-def _digest(object_type: str) -> str:
-    return f"digest_{object_type}"
-
-
-def _other_mappings(object_type: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """As two ranges an index can tell; as "not equal" it cannot."""
-    mine = bindparam(_digest(object_type), type_=Text)
-    return ledger.c.mapping_digest < mine, ledger.c.mapping_digest > mine
+    remapped = or_(*(exists().where(*mine, one) for one in other), exists().where(*refused))
+    return select(
+        kind.object_type, case(*waits).label("waits"), remapped.label("remapped")
+    ).order_by(kind.place)
 
 
 def _waits(tenant: _Text, entity: str) -> tuple[ColumnElement[bool], ...]:
@@ -100,12 +97,8 @@ def _waits(tenant: _Text, entity: str) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _exists(table: Table, *where: ColumnElement[bool]) -> ColumnElement[bool]:
-    return select(literal(1)).select_from(table).where(*where).exists()
-
-
 def rows_of(
-    tenant: _Text, connection_id: _Text, object_type: str
+    tenant: _Text, connection_id: _Text, object_type: _Text
 ) -> tuple[ColumnElement[bool], ...]:
     """The ledger's rows of an object type."""
     return (
@@ -116,13 +109,13 @@ def rows_of(
 
 
 def refused_rows(
-    tenant: _Text, connection_id: _Text, object_type: str, entity: str
+    tenant: _Text, connection_id: _Text, object_type: _Text, entity: _Text
 ) -> tuple[ColumnElement[bool], ...]:
     """Quarantine entries of rows that a mapping of this type refused."""
     return (
         quarantine.c.tenant_id == tenant,
         quarantine.c.connection_id == connection_id,
         quarantine.c.entity == entity,
-        quarantine.c.rule.startswith(f"{MAPPING_RULE}.{object_type}.", autoescape=True),
+        func.starts_with(quarantine.c.rule, literal(f"{MAPPING_RULE}.") + object_type + "."),
         quarantine.c.released_at.is_(None),
     )

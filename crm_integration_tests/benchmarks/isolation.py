@@ -74,8 +74,7 @@ def measure(load: Load, server: EmbeddedServer, told: Told) -> dict[str, Any]:
         paths = connected_shops(urls, base, opened["accounts"])
         receiver = stack.enter_context(running("live_worker", _work("receiver", urls)))
         run = stack.enter_context(running("live_worker", _work("run", urls)))
-        receives = f"http://127.0.0.1:{int(receiver.line)}"
-        town = Town(load, receives, base, paths, engine_for(urls.ops))
+        town = Town(load, int(receiver.line), base, paths, engine_for(urls.ops))
         told("records are made")
         town.settle()
         alone, beside = Waits(), Waits()
@@ -127,7 +126,7 @@ class Town:
     """The ordinary tenants, the one that floods, and the one whose CRM can be dead."""
 
     def __init__(
-        self, load: Load, receiver: str, base: str, paths: Sequence[str], ops: Engine
+        self, load: Load, receiver: int, base: str, paths: Sequence[str], ops: Engine
     ) -> None:
         self._load, self._base, self._ops = load, base, ops
         # Numbers tell events apart: each sender has its own million.

@@ -116,7 +116,7 @@ def measure(load: Load, server: EmbeddedServer, told: Told) -> dict[str, Any]:
         dagster = stack.enter_context(dagster_dev(env))
         port, at = free_port(), {"CRM_INTEGRATION_WEBSERVER_URL": dagster.url}
         receiver = stack.enter_context(_receiver(port, {**env, **at}))
-        sender = Sender(f"http://127.0.0.1:{port}", paths)
+        sender = Sender(port, paths)
         town = Town(load, dagster, sender, base, engine_for(urls.ops))
         found = _measured(town, told)
         cpu = {"receiver": cpu_of_family(receiver), "dagster": dagster.cpu_s}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm_integration.intake.drop_table import LANES, lane_of
+from crm_integration.intake.process_life import is_gone, this_process
 from crm_integration.storage.engine import own_connection
 from crm_integration.storage.tables.intake import lanes, webhook_queue
 
@@ -58,6 +59,9 @@ class Lanes:
     life: float
     """Seconds until a successor is to take over."""
     held: set[int] = field(default_factory=set[int])
+    process: str = field(default_factory=this_process)
+    orphans: set[str] = field(default_factory=set[str])
+    """Runs that held them before, and whose process is gone."""
     _connection: Connection | None = field(default=None, repr=False)
 
     def take(self, wanted: Collection[int]) -> set[int]:
@@ -68,6 +72,7 @@ class Lanes:
         taken = {lane for lane in sorted(set(wanted) - self.held) if self._lock(lane)}
         if taken:
             with self.ops.begin() as connection:
+                self.orphans |= _orphans(connection, taken)
                 self._tell(connection, taken)
                 _free(connection, taken, self.run_id)
             self.held |= taken
@@ -131,7 +136,8 @@ class Lanes:
 
     def _tell(self, connection: Connection, taken: Collection[int]) -> None:
         ends_at = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, self.life)
-        mine = {"run_id": self.run_id, "taken_at": func.now(), "ends_at": ends_at}
+        mine = {"run_id": self.run_id, "taken_at": func.now(), "ends_at": ends_at,
+                "process": self.process}  # fmt: skip
         statement = insert(lanes).values([{"lane": one, "epoch": 1, **mine} for one in taken])
         connection.execute(
             statement.on_conflict_do_update(
@@ -149,6 +155,12 @@ class Lanes:
             with suppress(SQLAlchemyError):
                 self._connection.close()
             self._connection = None
+
+
+def _orphans(connection: Connection, taken: Collection[int]) -> set[str]:
+    """Whoever held these lanes until now, where its process is gone."""
+    before = select(lanes.c.run_id, lanes.c.process).where(lanes.c.lane.in_(taken)).distinct()
+    return {row.run_id for row in connection.execute(before) if is_gone(row.process)}
 
 
 def _int(number: int) -> object:
@@ -176,7 +188,8 @@ def held_lanes(ops: Engine) -> set[int]:
 def holders(ops: Engine) -> list[Holder]:
     """The last holder of each lane that ever had one."""
     with ops.connect() as connection:
-        rows = connection.execute(select(lanes).order_by(lanes.c.lane)).all()
+        shown = (lanes.c[one.name] for one in fields(Holder))
+        rows = connection.execute(select(*shown).order_by(lanes.c.lane)).all()
     return [Holder(*row) for row in rows]
 
 
@@ -198,6 +211,13 @@ def ready_tenants(ops: Engine, among: Sequence[int], *, limit: int) -> list[str]
             .limit(limit)
         )
         return list(rows.scalars())
+
+
+def tenants_in_flight(ops: Engine) -> set[str]:
+    """Tenants with a record that somebody has claimed."""
+    with ops.connect() as connection:
+        asked = text("select distinct tenant_id from ledger where state = 'in_flight'")
+        return set(connection.execute(asked).scalars())
 
 
 _RETRIES = text("""

@@ -83,7 +83,8 @@ def _claim(sender: Sender) -> Batch | None:
     with sender.tenancy.scope(sender.tenant) as scope:
         place = (scope, sender.connection_id, sender.object_type)
         rules = sender.mapping.rules_digest
-        rows = claim(*place, sender.rules_version, BATCH, among=sender.among, mapped_by=rules)
+        whose = {"mapped_by": rules, "run_id": sender.run_id}
+        rows = claim(*place, sender.rules_version, BATCH, among=sender.among, **whose)
         if not rows:
             return None
         ids = [one.object_id for one in rows]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 from sqlalchemy import (
@@ -46,6 +46,7 @@ from crm_integration.errors import RemoteError
 from crm_integration.quality.holds import none_open
 from crm_integration.storage.bulk import hand
 from crm_integration.storage.tables.sync import IS_LOOSE, ledger
+from crm_integration.sync.orphaned_claims import claim_id_of
 from crm_integration.sync.standing import LOOSE
 from crm_integration.sync.transitions import State, check
 from crm_integration.tenancy.scope import TenantScope
@@ -187,14 +188,15 @@ def claim(
     *,
     among: Sequence[UUID] | None = None,
     mapped_by: str | None = None,
+    run_id: str = "",
 ) -> list[Claimed]:
     """Take up to `limit` due rows for sending; others skip them until the claim expires.
 
     With `among` only rows of those objects. With `mapped_by` only what was made by the mapping
     that decides field by field: who still works by an older version would find nothing to write of
-    the newer one's fields, and call them written.
+    the newer one's fields, and call them written. `run_id`: whose claims they are, if it is lost.
     """
-    claim_id = uuid4()
+    claim_id = claim_id_of(run_id)
     asked = {**place_of(scope, connection_id, object_type), "rules": rules_version, "most": limit}
     asked |= {"rules_of_mapping": mapped_by, "among": list(among or ()), "claimed_by": claim_id}
     statement = _claiming(among=among is not None, mapped=mapped_by is not None)

@@ -21,8 +21,14 @@ from threading import Event, Lock
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm_integration.intake.hearing import Ear
-from crm_integration.intake.lanes import Lanes, ready_tenants, tenants_with_retries
+from crm_integration.intake.lanes import (
+    Lanes,
+    ready_tenants,
+    tenants_in_flight,
+    tenants_with_retries,
+)
 from crm_integration.sync.live_pass import LivePass, Passed
+from crm_integration.sync.orphaned_claims import GRACE, release
 from crm_integration.sync.report import unforeseen
 from crm_integration.sync.setbacks import Setbacks
 from crm_integration.sync.turns import Turns
@@ -88,6 +94,7 @@ class LiveRun:
         self._aside = ThreadPoolExecutor(ASIDE, thread_name_prefix="aside")
         with Ear(self.lanes.ops, self.lanes.held) as ear:
             try:
+                self._take_over()
                 while self._goes_on(began):
                     heard = ear.listen(0.2)
                     self._line_up([*heard, *self._waiting()])
@@ -100,6 +107,18 @@ class LiveRun:
                 for pool in (self._pool, self._aside):
                     pool.shutdown(wait=False, cancel_futures=True)
         return self.done
+
+    def _take_over(self) -> None:
+        """What a run whose process is gone had claimed is to be written soon."""
+        try:
+            tenants = tenants_in_flight(self.lanes.ops) if self.lanes.orphans else set[str]()
+            for tenant in filter(self.lanes.drains, tenants):
+                with self.one_pass.house.engines.tenancy.scope(tenant) as scope:
+                    held = sum(release(scope, one) for one in self.lanes.orphans)
+                if held:
+                    self._later[tenant] = time.monotonic() + GRACE
+        except SQLAlchemyError as error:
+            _log.warning("claims of a lost run stay until they run out: %s", type(error).__name__)
 
     def _goes_on(self, began: float) -> bool:
         if self.stopped.is_set():

@@ -66,6 +66,7 @@ lanes = Table(
     Column("taken_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
     Column("ends_at", DateTime(timezone=True), nullable=False),
     Column("successor", Text),
+    Column("process", Text, server_default="", nullable=False),
 )
 
 # What live runs have touched and nobody has told Dagster of so far.

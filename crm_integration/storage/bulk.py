@@ -137,7 +137,8 @@ def _travels(kind: TypeEngine[Any]) -> bool:
 
 
 def _json(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    named = [dict(zip(columns, row, strict=True)) for row in rows]
+    names = [str(one) for one in columns]  # a column's own name is of a kind of its own
+    named = [dict(zip(names, row, strict=True)) for row in rows]
     return orjson.dumps(named, default=_as_text).decode()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from sqlalchemy import func, select
 
-from crm_integration.storage.bulk import FEW, hand
+from crm_integration.storage.bulk import FEW, hand, stage
 from crm_integration.storage.tables.canonical import products
 from crm_integration.storage.tables.intake import raw_records
 from crm_integration_tests.house import Tenant
@@ -37,7 +39,19 @@ def test_two_sources_of_one_statement_do_not_mix(tenant: Tenant) -> None:
     assert [row.source_id for row in rows] == ["2"]
 
 
-def test_many_rows_are_a_table_and_so_is_what_no_array_can_carry(tenant: Tenant) -> None:
+def test_a_column_may_be_named_by_itself(tenant: Tenant) -> None:
+    """A name that came from the column was no text to the JSON's writer."""
+    name, key = raw_records.c.uid.name, UUID(int=7)
+    with tenant.scope() as scope:
+        staged = stage(scope.connection, raw_records, (name, "payload"), [(key, b"\x00\xff")])
+        handed = hand(scope.connection, "asked", raw_records, (name,), [(key,)])
+        assert [tuple(row) for row in scope.connection.execute(select(staged))] == [
+            (key, b"\x00\xff")
+        ]
+        assert scope.connection.scalar(select(handed.source), handed.values) == key
+
+
+def test_many_rows_are_a_table_and_so_is_what_no_list_of_rows_can_carry(tenant: Tenant) -> None:
     """Fifty thousand orders as one parameter, and a JSON value that became text."""
     with tenant.scope() as scope:
         many = hand(

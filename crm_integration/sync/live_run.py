@@ -20,6 +20,7 @@ from threading import Event, Lock
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from crm_integration.errors import CrmIntegrationError
 from crm_integration.intake.hearing import Ear
 from crm_integration.intake.lanes import (
     Lanes,
@@ -117,7 +118,7 @@ class LiveRun:
                     held = sum(release(scope, one) for one in self.lanes.orphans)
                 if held:
                     self._later[tenant] = time.monotonic() + GRACE
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, CrmIntegrationError) as error:
             _log.warning("claims of a lost run stay until they run out: %s", type(error).__name__)
 
     def _goes_on(self, began: float) -> bool:
@@ -212,4 +213,5 @@ class LiveRun:
         """Its deliveries wait, and so does whoever would look at them again and again."""
         self.done["failed"] += 1
         pause = self._broken.note(tenant)
+        self._later[tenant] = time.monotonic() + pause
         _log.error("%s: %s; tried again in %.0f s", tenant, why, pause)

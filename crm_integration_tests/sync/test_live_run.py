@@ -246,3 +246,22 @@ def test_crms_that_did_not_answer_before_leave_the_workers_to_the_others(
         deliver_order(neighbour, neighbour.shop.guest_order("ada@example.com"))
         until(lambda: "ada@example.com" in _contacts(neighbour), 4.0)
         tenant.portal.follow()
+
+
+def test_what_a_broken_pass_had_taken_in_is_written_by_the_next(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its delivery had left the queue: nothing told of the tenant any more."""
+    known, broke = LivePass._write, list[str]()  # pyright: ignore[reportPrivateUsage]
+
+    def breaks_once(self: LivePass, connected: Any) -> Any:
+        if not broke:
+            broke.append(connected.config.tenant)
+            raise ZeroDivisionError
+        return known(self, connected)
+
+    monkeypatch.setattr(LivePass, "_write", breaks_once)
+    with running(engine_of(tenant), "live"):
+        deliver_order(tenant, tenant.shop.guest_order("ada@example.com"))
+        until(lambda: "ada@example.com" in _contacts(tenant))
+    assert broke == [tenant.name]

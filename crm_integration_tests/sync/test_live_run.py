@@ -192,7 +192,7 @@ def test_one_that_sends_on_and_on_gives_the_others_their_turn(
         if name == tenant.name and neighbour.name not in passed:
             deliver_order(tenant, order)
             time.sleep(0.3)  # the run has heard of it when this pass ends
-        return Passed(self.house.config(name))
+        return Passed(self.house.connected(name))
 
     monkeypatch.setattr(LivePass, "__call__", sending)
     deliver_order(tenant, order)

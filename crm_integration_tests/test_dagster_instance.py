@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,69 @@ def test_a_run_leaves_its_events_in_the_event_log(
         ).scalars()
         assert {"PIPELINE_START", "STEP_SUCCESS", "PIPELINE_SUCCESS"} <= set(kinds)
     engine.dispose()
+
+
+def test_the_events_of_a_run_share_a_few_connections(
+    instance: DagsterInstance, urls: DatabaseUrls
+) -> None:
+    """One for each event were 150 a second beside a backfill: four fifths of a processor."""
+    from dagster import get_dagster_logger, job, op
+
+    @op
+    def talk() -> None:
+        for number in range(50):
+            get_dagster_logger().info(f"line {number}")
+
+    @job
+    def talkative() -> None:
+        talk()
+
+    before = _sessions(urls)
+    result = talkative.execute_in_process(instance=instance)
+
+    assert result.success
+    assert _sessions(urls) - before < 12
+
+
+def test_a_connection_that_the_server_ended_costs_no_event(
+    instance: DagsterInstance, urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept open outlives a restart of the server only if it is asked first."""
+    from dagster import job, op
+
+    monkeypatch.setattr("crm_integration.storage.engine.FRESH", 0.0)
+
+    @op
+    def look() -> int:
+        return 1
+
+    @job
+    def tiny() -> None:
+        look()
+
+    engine = create_engine(urls.dagster)
+    with engine.connect() as connection:
+        ended = connection.execute(
+            text(
+                "select pg_terminate_backend(pid) from pg_stat_activity where pid <> "
+                "pg_backend_pid() and datname = current_database() and usename = current_user"
+            )
+        ).scalars()
+        assert any(ended)
+    engine.dispose()
+
+    assert tiny.execute_in_process(instance=instance).success
+
+
+def _sessions(urls: DatabaseUrls) -> int:
+    """Connections that this database has seen, a moment after the last of them."""
+    time.sleep(1.5)
+    engine = create_engine(urls.dagster)
+    with engine.connect() as connection:
+        asked = text("select sessions from pg_stat_database where datname = current_database()")
+        seen = connection.execute(asked).scalar_one()
+    engine.dispose()
+    return int(seen)
 
 
 def test_a_crashed_worker_is_run_again_and_a_failed_record_is_not(

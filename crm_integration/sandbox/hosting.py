@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import sys
 import threading
 from collections import Counter
@@ -28,6 +27,7 @@ from crm_integration.errors import BadInvoiceFile
 from crm_integration.sandbox.faults import FaultPlan, FaultyApp
 from crm_integration.sandbox.hubspot import HubSpotApp
 from crm_integration.sandbox.invoices import Invoice, read_invoices
+from crm_integration.sandbox.loopback import listening_socket
 from crm_integration.sandbox.order_book import fill, split_by_tenant
 from crm_integration.sandbox.portal_state import PortalSettings, PortalState
 from crm_integration.sandbox.sales_records import enter
@@ -180,14 +180,6 @@ class _ByPort:
             await self._apps[scope["server"][1]](scope, receive, send)
 
 
-def _socket() -> socket.socket:
-    """A free port on loopback; without TCP_NODELAY each answer would wait 40 ms for an ACK."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listening.bind(("127.0.0.1", 0))
-    return listening
-
-
 def _end_with_parent(server: uvicorn.Server) -> None:
     def wait() -> None:
         sys.stdin.buffer.read()
@@ -199,7 +191,7 @@ def _end_with_parent(server: uvicorn.Server) -> None:
 async def _run(spec: dict[str, Any]) -> None:
     house = House(spec)
     apps: dict[str, ASGIApp] = {**house.counted, "control": ControlApp(house).app}
-    sockets = {name: _socket() for name in apps}
+    sockets = {name: listening_socket() for name in apps}
     ports = {name: held.getsockname()[1] for name, held in sockets.items()}
     by_port = _ByPort({ports[name]: app for name, app in apps.items()})
     config = uvicorn.Config(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import threading
 from typing import Any
@@ -12,6 +11,7 @@ import orjson
 from crm_integration.intake.receiver_app import Limits, receiver_app
 from crm_integration.intake.receiver_opening import open_receiver
 from crm_integration.intake.receiver_server import door_for, run, server_for
+from crm_integration.sandbox.loopback import listening_socket
 from crm_integration.settings import Settings
 
 
@@ -28,7 +28,7 @@ def main() -> None:
         server.should_exit = True
 
     threading.Thread(target=ends, daemon=True).start()
-    listening = socket.create_server(("127.0.0.1", 0), backlog=1_024)
+    listening = listening_socket(1_024)
     print(listening.getsockname()[1], flush=True)
     run(server, [listening])
 

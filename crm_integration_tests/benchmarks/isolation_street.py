@@ -7,7 +7,6 @@ as before, and note when they were told.
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import threading
 
@@ -19,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from crm_integration.sandbox.loopback import listening_socket
 from crm_integration_tests.benchmarks.live_street import Noting
 from crm_integration_tests.served import Portal, Street
 
@@ -70,7 +70,7 @@ def main() -> None:
     for number, account in enumerate(mortals):
         street.open(f"crm{number}", account)
     street.open("control", _control(mortals, seen))
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listening_socket()
     server = uvicorn.Server(uvicorn.Config(street, log_level="critical", lifespan="off", ws="none"))
 
     def ends() -> None:

@@ -92,9 +92,13 @@ class Town:
         asyncio.run(self.sender.send(events, self.load.per_second))
         return range(first, self.sender.sent)
 
+    def seen(self, events: int) -> Mapping[int, float]:
+        """When each of the first so many was in its CRM."""
+        return arrived(self.base, events, self.load.tenants, PATIENCE)
+
     def measured(self, numbers: range) -> list[float]:
         """From accepted to readable, of those that arrived."""
-        seen = arrived(self.base, numbers.stop, PATIENCE)
+        seen = self.seen(numbers.stop)
         accepted = self.sender.accepted
         return [max(0.0, seen[one] - accepted[one]) for one in numbers if one in seen]
 
@@ -142,7 +146,7 @@ def _measured(town: Town, told: Told) -> dict[str, Any]:
     waits = town.measured(numbers)
     runs = len(town.dagster.live_runs())
     drained = {one: _disturbed(town, one, told) for one in load.disturbances}
-    seen = arrived(town.base, town.sender.sent, PATIENCE)
+    seen = town.seen(town.sender.sent)
     cuts = statistics.quantiles(waits, n=100) if len(waits) > 1 else [0.0] * 99
     return {
         "events": len(numbers),
@@ -184,7 +188,7 @@ def _disturbed(town: Town, what: str, told: Told) -> float:
         doing = person.submit(_disturb, town, what)
         numbers = town.send(town.load.around)
         happened = doing.result()
-    seen, accepted = arrived(town.base, numbers.stop, PATIENCE), town.sender.accepted
+    seen, accepted = town.seen(numbers.stop), town.sender.accepted
     late = [seen[one] for one in numbers if one in seen and seen[one] - accepted[one] > LATE]
     if any(one not in seen for one in numbers):
         return PATIENCE

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crm_integration.sandbox.loopback import listening_socket
 from crm_integration_tests.served import Portal, Street
 
 LONGEST_LIFE = 900.0
@@ -62,7 +62,7 @@ def main() -> None:
         return Response(orjson.dumps(list(seen.items())), media_type="application/json")
 
     street.open("seen", Starlette(routes=[Route("/", told)]))
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listening_socket()
     server = uvicorn.Server(uvicorn.Config(street, log_level="critical", lifespan="off", ws="none"))
 
     def ends() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from crm_integration.sandbox.loopback import listening_socket
 from crm_integration.storage.engine import engine_for
 from crm_integration.storage.sealing import MasterKey
 from crm_integration.sync.engines import Engines
@@ -28,7 +28,7 @@ def _receive(told: dict[str, Any], master: MasterKey) -> None:
     app = receiver_app(engine_for(in_short(told["intake"]), pool_size=4), master, Limits())
     server = server_for(app, "127.0.0.1", 0, Door())
     threading.Thread(target=_with_stdin, args=(server,), daemon=True).start()
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listening_socket()
     print(listening.getsockname()[1], flush=True)
     asyncio.run(server.serve(sockets=[listening]))
 

@@ -7,7 +7,6 @@ nothing else.
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ import orjson
 import uvicorn
 
 from crm_integration.sandbox import shop_edits
+from crm_integration.sandbox.loopback import listening_socket
 from crm_integration.sandbox.shop_kinds import SHOP_KINDS
 from crm_integration.sandbox.shop_state import ShopSettings, ShopState
 from crm_integration_tests.served import Portal, Street
@@ -73,7 +73,7 @@ def main() -> None:
     told = orjson.loads(sys.stdin.readline())
     street = Street()
     opened = _opened(street, told)
-    listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+    listening = listening_socket(256)
     server = uvicorn.Server(uvicorn.Config(street, log_level="critical", lifespan="off", ws="none"))
 
     def ends() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import sys
 import threading
 from collections import Counter
@@ -25,6 +24,7 @@ from starlette.routing import Route
 from crm_integration.sandbox.faults import FaultPlan, FaultyApp
 from crm_integration.sandbox.hosting import CountedApp
 from crm_integration.sandbox.hubspot import HubSpotApp
+from crm_integration.sandbox.loopback import listening_socket
 from crm_integration.sandbox.shop_kinds import SHOP_KINDS
 from crm_integration_tests.certificate.deliveries import Sent
 from crm_integration_tests.certificate.export import exported
@@ -115,7 +115,7 @@ def _json(body: Any) -> Response:
 
 
 def _serve(town: Town) -> None:
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listening_socket()
     config = uvicorn.Config(
         town.street, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 
@@ -16,6 +15,7 @@ from crm_integration.crms.hubspot.adapter import Adapter
 from crm_integration.crms.hubspot.client import Client
 from crm_integration.sandbox.faults import FaultyApp
 from crm_integration.sandbox.hubspot import HubSpotApp
+from crm_integration.sandbox.loopback import listening_socket
 from crm_integration.sandbox.portal_state import PortalSettings, PortalState
 
 NEEDS = [
@@ -34,7 +34,7 @@ def account() -> PortalState:
 @pytest.fixture
 def server(account: PortalState) -> Iterator[tuple[str, FaultyApp]]:
     app = FaultyApp(HubSpotApp(account).app)
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listening_socket()
     config = uvicorn.Config(app, lifespan="off", ws="none", log_level="critical")
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -1,0 +1,54 @@
+"""Dagster's own tables over connections that stay open.
+
+Prevents the connection per event: dagster-postgres opens one for each statement or two, and each is
+a process that the server has to start. Beside a backfill that were 150 a second and four fifths of
+a processor, which live runs then waited for. And the wait for the disk at each of them: what a
+crashed server loses of Dagster's log are moments that run monitoring sees to (docs/adr/0020).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from dagster._config import UserConfigSchema
+from dagster._core.storage.config import pg_config
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.utils import pg_url_from_config
+from sqlalchemy import make_url
+
+from crm_integration.storage.engine import engine_for
+
+KEPT = 4
+"""Connections that a process keeps at most, opened as they are needed; as many more for a moment.
+A run needs two, the daemon's threads more."""
+
+
+class KeptOpenStorage(DagsterPostgresStorage):
+    """Runs, event log and schedules over one engine a process; dagster.yaml names it."""
+
+    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(postgres_url, inst_data=inst_data)
+        engine = engine_for(_waits_for_no_disk(postgres_url), pool_size=KEPT)
+        shared = engine.execution_options(isolation_level="AUTOCOMMIT")
+        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            storage._engine = shared  # noqa: SLF001 - they take a URL, never an engine
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        """As dagster-postgres describes it."""
+        return pg_config()
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> Self:
+        """What dagster.yaml says, read by Dagster."""
+        return cls(pg_url_from_config(config_value), inst_data)
+
+
+def _waits_for_no_disk(url: str) -> str:
+    made = make_url(url)
+    own = made.query.get("options", "")
+    options = f"-c synchronous_commit=off {own if isinstance(own, str) else ' '.join(own)}".strip()
+    with_options = made.update_query_dict({"options": options})
+    return with_options.render_as_string(hide_password=False)

@@ -198,6 +198,7 @@ def drain(
                     behind = claimed[-1]
                 most = 1
                 continue
+            tenancy.commit()
             behind = claimed[-1]
             kept = kept + brought
             reached(RAW_COMMITTED)

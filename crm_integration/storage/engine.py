@@ -17,6 +17,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from crm_integration.storage.direct import DirectConnection
+
 APPLICATION = "crm_integration"
 FRESH = 1.0
 """Seconds after its last use in which a pooled connection is taken without asking the server."""
@@ -68,9 +70,18 @@ def _create(url: str, pool_size: int) -> Engine:
     arguments = {"options": options.strip()}
     if "application_name" not in make_url(url).query:
         arguments["application_name"] = APPLICATION
+    # The connection that was used last is the one whose plans and pages are warm; those that only
+    # a rush needed stay cold.
     engine = create_engine(
-        url, pool_size=pool_size, max_overflow=pool_size, connect_args=arguments
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_use_lifo=True,
+        connect_args=arguments,
     )
+    if engine.dialect.driver == "psycopg":
+        # There is no public way to say so.
+        engine._connection_cls = DirectConnection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     event.listen(engine, "connect", _note_use)
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", partial(_refuse_stale, engine))

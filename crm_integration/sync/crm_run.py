@@ -73,7 +73,7 @@ def sync_crm(
         engines, tenant, connection, chosen, rules_version, run_id, on_batch, among, forced,
         limit=limit, settings=settings, accounts=accounts, purpose=purpose,
     )  # fmt: skip
-    with tenancy.scope(tenant) as scope:
+    with tenancy.scope(tenant, durable=False) as scope:
         run.holds = _stopped(scope, chosen)
         session.begin(scope)
     try:
@@ -85,7 +85,7 @@ def sync_crm(
     finally:
         run.calls = session.close()
     if session.may_hold():
-        with tenancy.scope(tenant) as scope:
+        with tenancy.scope(tenant, durable=False) as scope:
             run.withheld = waiting_for_approval(scope, connection.connection_id)
     return run
 

@@ -159,7 +159,7 @@ class CrmSession:
         if not wanted or "archive" not in offers or kind not in run.sent or kind in run.holds:
             return
         place = (self.engines.tenancy, self.tenant, self.connection.connection_id)
-        with self.engines.tenancy.scope(self.tenant) as scope:
+        with self.engines.tenancy.scope(self.tenant, durable=False) as scope:
             if not merged_records.leaving(scope, self.connection.connection_id):
                 return
         account = self.opened()
@@ -183,7 +183,7 @@ class CrmSession:
 
     def _standing(self) -> Mapping[str, Collection[str]]:
         if self.there is None:
-            with self.engines.tenancy.scope(self.tenant) as scope:
+            with self.engines.tenancy.scope(self.tenant, durable=False) as scope:
                 self.there = standing(scope, self.connection.connection_id)
         return self.there
 
@@ -268,7 +268,7 @@ class CrmSession:
             return self.account
         secrets = self.secrets
         if secrets is None:
-            with self.engines.tenancy.scope(self.tenant) as scope:
+            with self.engines.tenancy.scope(self.tenant, durable=False) as scope:
                 secrets = self._open_secrets(scope)
         if self.accounts is None:
             self.account = self._open(secrets)
@@ -328,7 +328,7 @@ class CrmSession:
 
     def _any(self, run: CrmRun, which: ColumnElement[bool]) -> bool:
         """Whether there is such a row of the types this run may write."""
-        with self.engines.tenancy.scope(self.tenant) as scope:
+        with self.engines.tenancy.scope(self.tenant, durable=False) as scope:
             found = scope.connection.scalar(
                 select(func.count()).where(
                     ledger.c.tenant_id == self.tenant,

@@ -283,6 +283,7 @@ def _commit(sender: Sender, batch: Batch) -> None:
     with sender.tenancy.scope(sender.tenant, durable=False) as scope:
         _remember(scope, sender, batch)
         reached(Step.settling)
+    sender.tenancy.commit()  # whatever comes next: what was sent is known
     reached(Step.settled)
 
 

@@ -74,6 +74,8 @@ class LivePass:
     """When it was looked for what others left underived, by tenant and store."""
     silent: Setbacks = field(default_factory=lambda: Setbacks(LONGEST_SILENCE), repr=False)
     """Tenants whose CRM as a whole refused or did not answer: left alone for a while."""
+    broke: set[str] = field(default_factory=set[str], repr=False)
+    """Tenants whose last pass broke."""
 
     def __call__(self, tenant: str) -> Passed:
         """All that waits of one tenant. A tenant is taken by one pass at a time.
@@ -82,9 +84,17 @@ class LivePass:
         answers is a problem of the pass.
         """
         engines = self.house.engines
-        with engines.tenancy.on_one_connection() as tenancy:
-            house = replace(self.house, engines=replace(engines, tenancy=tenancy))
-            return replace(self, house=house).go(tenant)
+        # After one that broke, step by step: what came before the step that breaks is kept.
+        joined = tenant not in self.broke
+        try:
+            with engines.tenancy.on_one_connection(joined=joined) as tenancy:
+                house = replace(self.house, engines=replace(engines, tenancy=tenancy))
+                passed = replace(self, house=house).go(tenant)
+        except BaseException:
+            self.broke.add(tenant)
+            raise
+        self.broke.discard(tenant)
+        return passed
 
     def go(self, tenant: str) -> Passed:
         """The pass itself."""
@@ -154,7 +164,7 @@ class LivePass:
 
     def _opened(self, tenant: str, store: StoredConnection) -> OpenStore:
         engines = self.house.engines
-        with engines.tenancy.scope(tenant) as scope:
+        with engines.tenancy.scope(tenant, durable=False) as scope:
             secrets = vault.open_secrets(scope, store.connection_id)
         kept = self.stores.find(tenant, store, secrets)
         if kept is None:
@@ -167,7 +177,7 @@ class LivePass:
         place, now = (tenant, store.connection_id), time.monotonic()
         if now - self._looked.get(place, -LOOK_EVERY) < LOOK_EVERY:
             return frozenset()
-        with self.house.engines.tenancy.scope(tenant) as scope:
+        with self.house.engines.tenancy.scope(tenant, durable=False) as scope:
             found = underived(scope, store.connection_id)
         self._looked[place] = now
         return found

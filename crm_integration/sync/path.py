@@ -77,7 +77,7 @@ class House:
 
     def connected(self, tenant: str) -> Connected:
         """The tenant's file and connections. Raises BadMapping, and NotFound without a CRM."""
-        with self.engines.tenancy.scope(tenant) as scope:
+        with self.engines.tenancy.scope(tenant, durable=False) as scope:
             found = connections_of(scope, "store", "crm")
         crm = the_crm(tenant, found)
         config = tenant_config(self.mappings, tenant, crm=crm.platform)

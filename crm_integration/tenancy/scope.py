@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Engine, select, text
 from crm_integration.errors import NotFound
 from crm_integration.storage.sealing import MasterKey, TenantKeys
 from crm_integration.storage.tables.tenancy import tenants
-from crm_integration.transport.slots import let_others
+from crm_integration.tenancy.joint import Joint
+from crm_integration.transport.slots import before_waiting, let_others
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Tenancy:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     connection: Connection | None = field(default=None, repr=False)
     """The one connection of `on_one_connection`."""
+    joint: Joint | None = field(default=None, repr=False)
+    """The transaction that scopes of `on_one_connection` may share."""
 
     @contextmanager
     def scope(self, tenant: str, *, durable: bool = True) -> Generator[TenantScope]:
@@ -49,22 +52,42 @@ class Tenancy:
         One that is not `durable` does not wait for the disk: if the database's machine dies within
         the second it may be gone, with everything that came after it and never without. That is
         enough wherever nobody outside is told on the strength of it: what is made of raw records
-        is made again, and the next durable commit, anybody's, makes it durable as well.
+        is made again, and the next durable commit, anybody's, makes it durable as well. On a
+        joined connection it is committed with what comes next.
 
         Raises NotFound for a tenant that does not exist.
         """
+        if self.joint is not None and not self.joint.inside:
+            with self.joint.part(durable=durable) as begun:
+                connection = self.joint.connection
+                if begun:
+                    enter_walls(connection, tenant)
+                yield TenantScope(tenant, connection, self._keys_of(connection, tenant))
+            return
         with self._transaction() as connection:
             enter_walls(connection, tenant, durable=durable)
             yield TenantScope(tenant, connection, self._keys_of(connection, tenant))
 
     @contextmanager
-    def on_one_connection(self) -> Generator[Tenancy]:
+    def on_one_connection(self, *, joined: bool = False) -> Generator[Tenancy]:
         """The same scopes, one after another on one connection: for many short transactions.
 
         Taking a connection from the pool costs as much as a small statement. For one thread.
+        `joined`, for one tenant: scopes that are not durable share a transaction (`joint.py`).
         """
         with self.engine.connect() as connection:
-            yield replace(self, connection=connection)
+            if not joined:
+                yield replace(self, connection=connection)
+                return
+            joint = Joint(connection)
+            with before_waiting(joint.commit):
+                yield replace(self, connection=connection, joint=joint)
+                joint.commit()
+
+    def commit(self) -> None:
+        """Commit now what joined scopes have done; elsewhere each has committed already."""
+        if self.joint is not None:
+            self.joint.commit()
 
     @contextmanager
     def _transaction(self) -> Generator[Connection]:

@@ -9,7 +9,7 @@ stops between two transactions for as long as one of them computes.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Condition, Semaphore, local
 
@@ -80,11 +80,25 @@ def let_others() -> None:
 
 
 @contextmanager
+def before_waiting(finish: Callable[[], None]) -> Generator[None]:
+    """Whatever this thread is about to wait for, it does `finish` first: who waits for a remote
+    host keeps nothing that others wait for."""
+    _mine.finish = finish
+    try:
+        yield
+    finally:
+        _mine.finish = None
+
+
+@contextmanager
 def given_back() -> Generator[None]:
     """While this thread waits for somebody else, others take its slot, where it has one.
 
     May be used within itself: who calls, and who pauses between calls, both say so.
     """
+    finish: Callable[[], None] | None = getattr(_mine, "finish", None)
+    if finish is not None:
+        finish()
     slot: _Slot | None = getattr(_mine, "slot", None)
     if slot is None:
         yield

@@ -107,7 +107,8 @@ def test_a_lost_connection_is_known_to_be_lost(urls: DatabaseUrls) -> None:
     """What is not told to the pool would be handed to the next one who asks."""
     statement = text("select cast(:number as int)")
     engine = engine_for(urls.app, pool_size=2)
-    with engine.begin() as connection:
+    with engine.connect() as connection:
+        transaction = connection.begin()
         _often(connection, statement, {"number": 1})
         mine = connection.execute(text("select pg_backend_pid()")).scalar_one()
         with engine.begin() as other:
@@ -115,6 +116,8 @@ def test_a_lost_connection_is_known_to_be_lost(urls: DatabaseUrls) -> None:
         with pytest.raises(DBAPIError) as raised:
             connection.execute(statement, {"number": 1})
         assert raised.value.connection_invalidated
+        transaction.rollback()
+        assert connection.execute(text("select 1")).scalar_one() == 1
     dispose_engines()
 
 
@@ -144,9 +147,8 @@ def test_other_values_than_usual_go_the_usual_way(connection: Connection) -> Non
 
 
 def test_a_statement_that_is_built_each_time_is_not_kept(connection: Connection) -> None:
-    """Memory stays flat however many are built."""
-    before = len(direct._kept)  # pyright: ignore[reportPrivateUsage]
-    for number in range(50):
+    """Memory stays flat however many are built: SQLAlchemy remembers some hundreds of them."""
+    for number in range(3_000):
         connection.execute(text(f"select {number}"))
     gc.collect()
-    assert len(direct._kept) <= before + 2  # pyright: ignore[reportPrivateUsage]
+    assert len(direct._kept) < 1_500  # pyright: ignore[reportPrivateUsage]

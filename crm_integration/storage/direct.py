@@ -15,7 +15,8 @@ from weakref import WeakKeyDictionary
 
 from psycopg import Cursor
 from psycopg import Error as DriverError
-from sqlalchemy import ARRAY, Connection, Dialect
+from sqlalchemy import ARRAY, Connection, Dialect, Engine
+from sqlalchemy.engine.base import OptionEngine
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -59,7 +60,8 @@ connections of a process speak one dialect."""
 
 
 class DirectConnection(Connection):
-    """A connection whose statements within a transaction go straight to the driver where they can.
+    """A connection whose statements go straight to the driver where they can, once a transaction
+    was begun or none is needed.
 
     Whoever listens to the execution of statements hears all of them: then none goes this way.
     """
@@ -79,9 +81,7 @@ class DirectConnection(Connection):
         return self._run(compiled, parameters or {}).scalar()
 
     def _direct(self, statement: Any, parameters: Any, options: Any) -> _Compiled | None:
-        engine: Any = self.engine
-        heard = self._has_events or engine._has_events  # noqa: SLF001 - somebody's listeners
-        if not isinstance(parameters, dict) or options or heard:
+        if not isinstance(parameters, dict) or options or _is_heard(self.dispatch):
             return None
         given = cast(dict[str, Any], parameters)
         kept = _kept.get(statement, 0)
@@ -91,7 +91,7 @@ class DirectConnection(Connection):
             _kept[statement] = kept
         if not isinstance(kept, _Compiled) or kept.names != given.keys():
             return None
-        return kept if self.in_transaction() else None
+        return kept if self.in_transaction() or _alone(self) else None
 
     def _run(self, compiled: _Compiled, parameters: Mapping[str, Any]) -> _Rows:
         cursor = self._cursor()
@@ -121,6 +121,34 @@ class DirectConnection(Connection):
         return made
 
 
+def _is_heard(dispatch: Any) -> bool:
+    """Whether somebody listens to what is executed."""
+    return bool(
+        dispatch.before_cursor_execute
+        or dispatch.after_cursor_execute
+        or dispatch.before_execute
+        or dispatch.after_execute
+    )
+
+
+class _WithOptions(OptionEngine):
+    _connection_cls = DirectConnection
+
+
+def speak_directly(engine: Engine) -> None:
+    """Let connections of this engine, with other options too, be `DirectConnection`s. Of another
+    driver they stay as they are."""
+    if engine.dialect.driver == "psycopg":
+        # There is no public way to say so.
+        told: Any = engine
+        told._connection_cls, told._option_cls = DirectConnection, _WithOptions  # noqa: SLF001
+
+
+def _alone(connection: Connection) -> bool:
+    """Whether each statement is a transaction, so that none is to be begun."""
+    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+
+
 def _compiled(statement: Any, parameters: Mapping[str, Any], dialect: Dialect) -> _Compiled | None:
     """The statement as the driver takes it; None where its execution needs more than that."""
     compiled: Any = statement.compile(dialect=dialect, column_keys=sorted(parameters))
@@ -136,8 +164,6 @@ def _compiled(statement: Any, parameters: Mapping[str, Any], dialect: Dialect) -
         process = made.get(name)
         fixed[name] = fixed[name] if process is None else process(fixed[name])
     given = {name: made[name] for name in parameters if made.get(name) is not None}
-    if not parameters.keys() <= values.keys():
-        return None
     return _Compiled(str(compiled).encode(), frozenset(parameters), fixed, given)
 
 

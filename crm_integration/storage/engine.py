@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from crm_integration.storage.direct import DirectConnection
+from crm_integration.storage.direct import speak_directly
 
 APPLICATION = "crm_integration"
 FRESH = 1.0
@@ -79,9 +79,7 @@ def _create(url: str, pool_size: int) -> Engine:
         pool_use_lifo=True,
         connect_args=arguments,
     )
-    if engine.dialect.driver == "psycopg":
-        # There is no public way to say so.
-        engine._connection_cls = DirectConnection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    speak_directly(engine)
     event.listen(engine, "connect", _note_use)
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", partial(_refuse_stale, engine))

@@ -91,10 +91,17 @@ class LivePass:
                 house = replace(self.house, engines=replace(engines, tenancy=tenancy))
                 passed = replace(self, house=house).go(tenant)
         except BaseException:
-            self.broke.add(tenant)
+            self._note_broken(tenant)
             raise
         self.broke.discard(tenant)
         return passed
+
+    def _note_broken(self, tenant: str) -> None:
+        """What it had taken in may be gone again: the next pass looks for what is underived."""
+        self.broke.add(tenant)
+        self.watches.forget(tenant)
+        for place in [one for one in list(self._looked) if one[0] == tenant]:
+            self._looked.pop(place, None)
 
     def go(self, tenant: str) -> Passed:
         """The pass itself."""
@@ -122,14 +129,8 @@ class LivePass:
         connected = self.house.connected(tenant)
         passed = Passed(connected)
         for store in connected.stores:
-            try:
-                brought = self._take_in(store, passed)
-                self._derive(store, passed, brought)
-            except BaseException:
-                # Whatever was kept and not derived is looked for by the next pass.
-                self.watches.forget(tenant)
-                self._looked.pop((tenant, store.connection_id), None)
-                raise
+            brought = self._take_in(store, passed)
+            self._derive(store, passed, brought)
         return passed
 
     def close(self) -> None:

@@ -52,7 +52,9 @@ def email_key(scope: TenantScope, email: str | None) -> bytes | None:
 def lock_identities(scope: TenantScope) -> None:
     """One transaction at a time resolves a tenant's identities and writes its canonical rows."""
     number = int.from_bytes(scope.keys.digest("lock", b"identity")[:8], "big", signed=True)
-    scope.connection.execute(_LOCK, {"number": number})
+    if number not in scope.locks:
+        scope.connection.execute(_LOCK, {"number": number})
+        scope.locks.add(number)
 
 
 _LOCK = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))

@@ -58,6 +58,7 @@ from crm_integration.storage.tables.intake import touched_partitions, webhook_dr
 from crm_integration.stores._contract import Delivery, SourceObject, Unreadable
 from crm_integration.stores._registry import StoreConnector, connector
 from crm_integration.tenancy.connections import StoredConnection
+from crm_integration.tenancy.lately import Lately
 from crm_integration.tenancy.scope import Tenancy, TenantScope
 
 LANES = 16
@@ -173,6 +174,7 @@ def drain(
     *,
     run_id: str,
     postponed: bool = True,
+    lately: Lately | None = None,
 ) -> Drained:
     """Read all waiting deliveries of a store connection into raw records; the store is not asked.
 
@@ -189,7 +191,7 @@ def drain(
             if not ids:
                 break
             try:
-                brought, read = _keep(tenancy, tenant, store, ids, run_id, thin)
+                brought, read = _keep(tenancy, tenant, store, ids, run_id, thin, lately)
             except (SQLAlchemyError, CrmIntegrationError):
                 raise
             except Exception as error:  # noqa: BLE001 - the delivery's boundary
@@ -304,6 +306,7 @@ def _keep(
     claimed: Sequence[UUID],
     run_id: str,
     thin: dict[Named, list[UUID]],
+    lately: Lately | None,
 ) -> tuple[Kept, set[UUID]]:
     """What became of the deliveries of this connection, and which ones are done with; those that
     only name an object are added to `thin`."""
@@ -312,7 +315,7 @@ def _keep(
     # They leave the queue after it: lost together, they are read again.
     with tenancy.scope(tenant, durable=False) as scope:
         while left and (group := _next_group(scope, store, left)):
-            brought, named = _keep_group(scope, store, group, run_id)
+            brought, named = _keep_group(scope, store, group, run_id, lately)
             kept += brought
             ids: set[UUID] = {row.drop_id for row in group}
             read |= ids - set(named)
@@ -361,7 +364,11 @@ _GROUP = _group()
 
 
 def _keep_group(
-    scope: TenantScope, store: StoredConnection, group: Sequence[Row[Any]], run_id: str
+    scope: TenantScope,
+    store: StoredConnection,
+    group: Sequence[Row[Any]],
+    run_id: str,
+    lately: Lately | None,
 ) -> tuple[Kept, dict[UUID, Named]]:
     """What a group brought, and which of its deliveries only name an object."""
     bad = [BadDelivery(row.drop_id, too_large(row.size)) for row in group if row.body is None]
@@ -376,7 +383,7 @@ def _keep_group(
             continue
         if topic in platform.manifest.topics:
             heard[topic] = max(heard.get(topic, row.received_at), row.received_at)
-    note_heard(scope, store.connection_id, heard)
+    _note_heard(scope, store.connection_id, heard, lately)
     objects = [one for one in carried.values() if isinstance(one, SourceObject)]
     named = {drop_id: one for drop_id, one in carried.items() if isinstance(one, tuple)}
     shape = platform.manifest.shape
@@ -385,6 +392,20 @@ def _keep_group(
     # They stay in the drop table as they came; polling reads the objects themselves.
     keep_back_deliveries(scope, store.connection_id, bad, run_id=run_id)
     return brought, named
+
+
+def _note_heard(
+    scope: TenantScope, connection_id: str, heard: Mapping[str, datetime], lately: Lately | None
+) -> None:
+    """The topics of a group; with `lately` each only now and then, as it is written then."""
+    if lately is None:
+        note_heard(scope, connection_id, heard)
+        return
+    place = (scope.tenant, "heard", connection_id)
+    news = {topic: at for topic, at in heard.items() if not lately.knows(*place, topic)}
+    note_heard(scope, connection_id, news)
+    for topic in news:
+        lately.note(*place, topic)
 
 
 def _opened(keys: TenantKeys, row: Row[Any]) -> Dropped:

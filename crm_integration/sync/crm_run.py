@@ -6,12 +6,11 @@ the ledger has something due, and no row is due while a hold is open for its obj
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import RemoteError
 from crm_integration.mapping.model import CompiledMapping
-from crm_integration.quality.holds import open_holds
 from crm_integration.sync.crm_session import CrmAccount, CrmRun, CrmSession
 from crm_integration.sync.dispatch import Sent
 from crm_integration.sync.engines import Engines
@@ -22,6 +21,7 @@ from crm_integration.sync.restraint import Limit, waiting_for_approval
 from crm_integration.sync.tenant_settings import USUAL, EngineSettings
 from crm_integration.sync.transitions import State
 from crm_integration.tenancy.connections import StoredConnection, crm_connection
+from crm_integration.tenancy.lately import Lately
 from crm_integration.tenancy.scope import TenantScope
 from crm_integration.transport.quota import Purpose
 
@@ -42,13 +42,15 @@ def sync_crm(
     forced: frozenset[str] = frozenset(),
     accounts: OpenAccounts[CrmAccount] | None = None,
     purpose: Purpose = "reconcile",
+    lately: Lately | None = None,
 ) -> CrmRun:
     """Project all canonical changes of the tenant and send those object types that are due.
 
     `connection` is the tenant's CRM account, where the caller has read it. `limit`: how many
     records may be rewritten in a day before a person looks. With `among` only these objects; their
     `forced` fields are written whoever owns them. With `accounts` the client stays open there.
-    `purpose` says how much of the account's budget the calls may use.
+    `purpose` says how much of the account's budget the calls may use. With `lately` what rarely
+    changes is asked only now and then.
     """
     tenancy = engines.tenancy
     if connection is None:
@@ -63,6 +65,7 @@ def sync_crm(
         rules_version,
         run_id=run_id,
         among=among,
+        lately=lately,
     )
     if forced:
         with tenancy.scope(tenant) as scope:
@@ -74,8 +77,7 @@ def sync_crm(
         limit=limit, settings=settings, accounts=accounts, purpose=purpose,
     )  # fmt: skip
     with tenancy.scope(tenant, durable=False) as scope:
-        run.holds = _stopped(scope, chosen)
-        session.begin(scope)
+        run.holds = tuple(sorted(session.begin(scope) & chosen.keys()))
     try:
         session.send(run)
         session.archive_merged(run)
@@ -88,14 +90,6 @@ def sync_crm(
         with tenancy.scope(tenant, durable=False) as scope:
             run.withheld = waiting_for_approval(scope, connection.connection_id)
     return run
-
-
-def _stopped(scope: TenantScope, chosen: Collection[str]) -> tuple[str, ...]:
-    """Object types of which nothing is written."""
-    found = open_holds(scope).items()
-    return tuple(sorted(
-        name for name, holds in found if name in chosen and any(one.stops_all for one in holds)
-    ))  # fmt: skip
 
 
 def wake(

@@ -29,7 +29,7 @@ from crm_integration.sync.ledger import any_due, due, within
 from crm_integration.sync.open_accounts import OpenAccounts
 from crm_integration.sync.project import Among, Projected
 from crm_integration.sync.restraint import Limit
-from crm_integration.sync.standing import NEEDS, standing
+from crm_integration.sync.standing import NEEDS, Standing, standing
 from crm_integration.sync.steps import Step, reached
 from crm_integration.sync.tenant_settings import USUAL, EngineSettings
 from crm_integration.sync.transitions import State
@@ -95,21 +95,29 @@ class CrmSession:
     accounts: OpenAccounts[CrmAccount] | None = None
     purpose: Purpose = "reconcile"
     there: Mapping[str, Collection[str]] | None = None
-    """What stands in the ledger (`standing`); None where it is to be looked at."""
+    """Rows that are not at rest (`standing`); None where it is to be looked at."""
+    kept_back: Collection[str] = ()
+    """Object types with rewrites that wait for a person, or waited for one."""
     account: CrmAccount | None = None
     secrets: Mapping[str, str] | None = field(default=None, repr=False)
     """Those of the account, where they were read already."""
     gate: BudgetGate | None = None
     """Counts also the calls of an account that turned out to be another one."""
 
-    def begin(self, scope: TenantScope) -> None:
+    def begin(self, scope: TenantScope) -> frozenset[str]:
         """Look at the ledger; where something is new, take up the account that an earlier pass
-        left open."""
-        self.there = standing(scope, self.connection.connection_id)
-        new = any(State.pending in one for one in self.there.values())
+        left open. Returns the object types of which nothing may be written."""
+        found = self._look(scope)
+        new = any(State.pending in one for one in found.rows.values())
         if self.accounts is not None and new:
             self.secrets = self._open_secrets(scope)
             self._reopen(self.accounts, self.secrets)
+        return found.stopped
+
+    def _look(self, scope: TenantScope) -> Standing:
+        found = standing(scope, self.connection.connection_id)
+        self.there, self.kept_back = found.rows, found.kept_back
+        return found
 
     def send(self, run: CrmRun) -> None:
         """All object types in the CRM's order, and again for what may be tried again soon.
@@ -184,7 +192,7 @@ class CrmSession:
     def _standing(self) -> Mapping[str, Collection[str]]:
         if self.there is None:
             with self.engines.tenancy.scope(self.tenant, durable=False) as scope:
-                self.there = standing(scope, self.connection.connection_id)
+                return self._look(scope).rows
         return self.there
 
     def _left(self, object_type: str, sent: Sent) -> Mapping[str, Collection[str]] | None:
@@ -257,6 +265,7 @@ class CrmSession:
             self._only(mapping.object_type),
             self.forced,
             self.limit,
+            mapping.object_type in self.kept_back,
         )
 
     def _only(self, object_type: str) -> tuple[UUID, ...] | None:

@@ -31,6 +31,7 @@ from crm_integration.sync.reading import Chunk, Deriver, read_all
 from crm_integration.sync.steps import Step, reached
 from crm_integration.sync.writing import Written, write
 from crm_integration.tenancy.connections import StoredConnection
+from crm_integration.tenancy.lately import Lately
 from crm_integration.tenancy.scope import Tenancy, TenantScope
 
 CHUNK = 250
@@ -68,6 +69,7 @@ def deriver(
     run_id: str,
     stores: Sequence[str] = (),
     not_keys: Sequence[str] = (),
+    lately: Lately | None = None,
 ) -> Deriver:
     """Compile a tenant's rules for one connection. Raises BadInput for unknown options."""
     return Deriver(
@@ -79,6 +81,7 @@ def deriver(
         options,
         tuple(stores),
         tuple(not_keys),
+        lately,
     )
 
 

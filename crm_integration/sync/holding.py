@@ -42,8 +42,9 @@ def remember_held(
     """After the batch is settled: held rows wait, written ones wait for nobody any more."""
     place = _place(sender)
     hold_rows(scope, place, [key for key in batch.held if key in counted])
-    written = [key for key, one in batch.results.items() if one.state is State.synced]
-    forget(scope, place, [key for key in written if key in counted])
+    if sender.kept_back or batch.held:
+        written = [key for key, one in batch.results.items() if one.state is State.synced]
+        forget(scope, place, [key for key in written if key in counted])
 
 
 def _keep_only_consent(sender: Sender, batch: Batch, key: UUID) -> None:

@@ -7,7 +7,6 @@ what time alone changes). What it leaves out the next reconciliation does.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -30,9 +29,7 @@ from crm_integration.sync.path import Connected, House
 from crm_integration.sync.setbacks import Setbacks
 from crm_integration.sync.tenant_settings import engine_settings
 from crm_integration.tenancy.connections import StoredConnection
-
-LOOK_EVERY = 30.0
-"""Seconds between two looks for raw records that a run which was killed left underived."""
+from crm_integration.tenancy.lately import Lately
 
 LONGEST_SILENCE = 60.0
 """Seconds that a CRM which does not answer is left alone at most: so late its records may come once
@@ -68,10 +65,8 @@ class LivePass:
     stores: OpenAccounts[OpenStore] = field(default_factory=OpenAccounts[OpenStore])
     crms: OpenAccounts[CrmAccount] = field(default_factory=OpenAccounts[CrmAccount])
     watches: Watches = field(default_factory=Watches)
-    _looked: dict[tuple[str, str], float] = field(
-        default_factory=lambda: dict[tuple[str, str], float](), repr=False
-    )
-    """When it was looked for what others left underived, by tenant and store."""
+    lately: Lately = field(default_factory=Lately, repr=False)
+    """What was looked at a moment ago."""
     silent: Setbacks = field(default_factory=lambda: Setbacks(LONGEST_SILENCE), repr=False)
     """Tenants whose CRM as a whole refused or did not answer: left alone for a while."""
     broke: set[str] = field(default_factory=set[str], repr=False)
@@ -100,8 +95,7 @@ class LivePass:
         """What it had taken in may be gone again: the next pass looks for what is underived."""
         self.broke.add(tenant)
         self.watches.forget(tenant)
-        for place in [one for one in list(self._looked) if one[0] == tenant]:
-            self._looked.pop(place, None)
+        self.lately.forget(tenant)
 
     def go(self, tenant: str) -> Passed:
         """The pass itself."""
@@ -145,7 +139,10 @@ class LivePass:
         """
         engines = self.house.engines
         place = (engines.tenancy, engines.ops)
-        came = drain(*place, passed.tenant, store, run_id=self.run_id, postponed=False)
+        came = drain(
+            *place, passed.tenant, store,
+            run_id=self.run_id, postponed=False, lately=self.lately,
+        )  # fmt: skip
         passed.kept += came.kept
         named = {*came.thin, *came.doubtful}
         brought = {one for one, _ in came.days} | {one for one, _ in named}
@@ -175,12 +172,11 @@ class LivePass:
 
     def _waiting(self, tenant: str, store: StoredConnection) -> frozenset[str]:
         """Object types that somebody left underived; after a look there is none for a while."""
-        place, now = (tenant, store.connection_id), time.monotonic()
-        if now - self._looked.get(place, -LOOK_EVERY) < LOOK_EVERY:
+        if self.lately.knows(tenant, "underived", store.connection_id):
             return frozenset()
         with self.house.engines.tenancy.scope(tenant, durable=False) as scope:
             found = underived(scope, store.connection_id)
-        self._looked[place] = now
+        self.lately.note(tenant, "underived", store.connection_id)
         return found
 
     def _derive(self, store: StoredConnection, passed: Passed, brought: set[str]) -> None:
@@ -195,6 +191,7 @@ class LivePass:
             run_id=self.run_id,
             stores=config.stores,
             not_keys=settings.not_keys,
+            lately=self.lately,
         )
         types = [one for one in connector(store.platform).manifest.object_types if one in waiting]
         derive_window(tenancy, passed.tenant, derive, NO_DAYS, types, watches=self.watches)
@@ -216,5 +213,6 @@ class LivePass:
             settings=settings,
             accounts=self.crms,
             purpose="live",
+            lately=self.lately,
         )
 

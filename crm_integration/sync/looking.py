@@ -67,6 +67,8 @@ class Sender:
     """Fields that are written whoever owns them (`force.py`)."""
     limit: Limit = Limit()
     """How many records may be rewritten in a day before a person looks."""
+    kept_back: bool = True
+    """Whether rewrites wait for a person, or waited for one."""
 
     @property
     def object_type(self) -> str:

@@ -28,6 +28,7 @@ from crm_integration.sync.steps import Step, reached
 from crm_integration.sync.to_project import MAPPING_RULE, refused_rows, rows_of, to_project
 from crm_integration.sync.views import VIEWS, Choice, Projectable
 from crm_integration.sync.wishes import Origin, Wish, wish
+from crm_integration.tenancy.lately import Lately
 from crm_integration.tenancy.scope import Tenancy, TenantScope
 
 CHUNK = 500
@@ -54,14 +55,18 @@ def project(
     *,
     run_id: str,
     among: Among | None = None,
+    lately: Lately | None = None,
 ) -> Projected:
     """Bring the ledger of one CRM connection up to date with the canonical rows.
 
-    With `among` only with those objects: a replay writes what its window is about.
+    With `among` only with those objects: a replay writes what its window is about. With `lately`
+    rows that another mapping made are looked for only now and then.
     """
     done = Projected(dict.fromkeys(mappings, 0), dict.fromkeys(mappings, 0))
+    asked = (tenant, "mapped", connection_id, *(one.rules_digest for one in mappings.values()))
+    known = lately is not None and lately.knows(*asked)
     with tenancy.scope(tenant, durable=False) as scope:
-        due = to_project(scope, connection_id, mappings, rules_version)
+        due = to_project(scope, connection_id, mappings, rules_version, only_changed=known)
         leave_merged(scope, connection_id)
     for one in due:
         mapping = mappings[one.object_type]
@@ -73,6 +78,8 @@ def project(
                 _mark_remapped(scope, origin, mapping.entity)
         while _project_chunk(tenancy, tenant, origin, mapping, rules_version, done, ids) == CHUNK:
             continue
+    if lately is not None and not known:
+        lately.note(*asked)
     return done
 
 

@@ -26,6 +26,7 @@ from crm_integration.quality.row_checks import THE_ROW, Finding, RowCheck
 from crm_integration.stores._contract import JsonObject, StoreContext, Unreadable
 from crm_integration.stores._registry import StoreConnector
 from crm_integration.tenancy.connections import StoredConnection
+from crm_integration.tenancy.lately import Lately
 
 QUARANTINED = "quarantined"
 _ENTITY_OF: Mapping[type[StoreObject], str] = {one.model: one.name for one in ENTITIES.values()}
@@ -47,6 +48,8 @@ class Deriver:
     options: Mapping[str, Scalar]
     stores: tuple[str, ...] = ()
     not_keys: tuple[str, ...] = ()
+    lately: Lately | None = None
+    """With it what rarely changes is asked only now and then."""
 
 
 @dataclass

@@ -7,9 +7,12 @@ once for all object types, and what is not there costs no further statement.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import text
 
+from crm_integration.quality.holds import BLAST_RADIUS
 from crm_integration.sync.transitions import State
 from crm_integration.tenancy.scope import TenantScope
 
@@ -36,13 +39,37 @@ select object_type, 'loose', true from ledger
 where tenant_id = :tenant and connection_id = :connection
     and state = 'synced' and (reason is not null or not needs <@ associated)
 group by 1
+union all
+select object_type, 'stopped', false from holds
+where tenant_id = :tenant and released_at is null and check_name <> :of_records
+union all
+select object_type, 'kept_back', false from held_changes
+where tenant_id = :tenant and connection_id = :connection
+group by 1
 """)
 
 
-def standing(scope: TenantScope, connection_id: str) -> dict[str, frozenset[str]]:
-    """Object type -> states of its rows that are not at rest, `LOOSE` and `NEEDS`."""
+@dataclass(frozen=True)
+class Standing:
+    """What there is to be done about a ledger, by object type."""
+
+    rows: Mapping[str, frozenset[str]]
+    """States of its rows that are not at rest, `LOOSE` and `NEEDS`."""
+    stopped: frozenset[str]
+    """A hold stops all of its writes."""
+    kept_back: frozenset[str]
+    """Rewrites wait for a person, or waited for one."""
+
+
+def standing(scope: TenantScope, connection_id: str) -> Standing:
+    """All of it in one look."""
     found: dict[str, set[str]] = defaultdict(set)
-    asked = {"tenant": scope.tenant, "connection": connection_id}
+    marks: dict[str, set[str]] = {"stopped": set(), "kept_back": set()}
+    asked = {"tenant": scope.tenant, "connection": connection_id, "of_records": BLAST_RADIUS}
     for object_type, state, belongs in scope.connection.execute(_STANDING, asked):
-        found[object_type] |= {state, NEEDS} if belongs else {state}
-    return {object_type: frozenset(states) for object_type, states in found.items()}
+        if state in marks:
+            marks[state].add(object_type)
+        else:
+            found[object_type] |= {state, NEEDS} if belongs else {state}
+    rows = {object_type: frozenset(states) for object_type, states in found.items()}
+    return Standing(rows, *(frozenset(one) for one in marks.values()))

@@ -12,15 +12,20 @@ from functools import lru_cache
 from sqlalchemy import (
     ColumnElement,
     Executable,
+    Integer,
     Text,
     bindparam,
     case,
     column,
     exists,
+    false,
     func,
     literal,
+    literal_column,
     or_,
     select,
+    true,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -50,15 +55,19 @@ def to_project(
     connection_id: str,
     mappings: Mapping[str, CompiledMapping],
     rules_version: str,
+    *,
+    only_changed: bool = False,
 ) -> list[ToProject]:
-    """Object types with rows that changed or were mapped otherwise, in the order of `mappings`."""
+    """Object types with rows that changed or were mapped otherwise, in the order of `mappings`;
+    with `only_changed` the latter are not looked for."""
     if not mappings:
         return []
     kinds = [(name, one.entity, one.rules_digest) for name, one in mappings.items()]
     names, entities, digests = (list(one) for one in zip(*kinds, strict=True))
     asked = {"tenant": scope.tenant, "connection": connection_id, "rules": rules_version}
     asked |= {"names": names, "entities": entities, "digests": digests}
-    statement = _statement(tuple((name, entity) for name, entity, _ in kinds))
+    pairs = tuple((name, entity) for name, entity, _ in kinds)
+    statement = _changed(pairs) if only_changed else _statement(pairs)
     rows = scope.connection.execute(statement, asked)
     return [ToProject(row.object_type, row.remapped) for row in rows if row.waits or row.remapped]
 
@@ -84,6 +93,22 @@ def _statement(kinds: tuple[tuple[str, str], ...]) -> Executable:
     return select(
         kind.object_type, case(*waits).label("waits"), remapped.label("remapped")
     ).order_by(kind.place)
+
+
+@lru_cache(maxsize=128)
+def _changed(kinds: tuple[tuple[str, str], ...]) -> Executable:
+    """As `_statement`, of rows that changed alone: an eighth of its work."""
+    tenant = bindparam("tenant", type_=Text)
+    each = (
+        select(
+            literal_column(f"{place}", Integer).label("place"),
+            literal(name).label("object_type"),
+            true().label("waits"),
+            false().label("remapped"),
+        ).where(exists().where(*_waits(tenant, entity)))
+        for place, (name, entity) in enumerate(kinds)
+    )
+    return union_all(*each).order_by("place")
 
 
 def _waits(tenant: _Text, entity: str) -> tuple[ColumnElement[bool], ...]:

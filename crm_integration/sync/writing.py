@@ -90,11 +90,20 @@ class _Work:
             self.scope, customers, derive.stamp, derive.stores, derive.not_keys
         )
         self._note("customer", people.upserted, list(people.customer_of_raw.items()))
-        reordered = follow_store_order(self.scope, derive.stores, derive.stamp)
-        self.written.changed["customer"] += len(reordered)
+        self._follow_store_order()
         # Also of whom a CRM has nothing new to hear: a verified address lets an opt-in count.
         refresh_consent(self.scope, people.touched | self._spoke())
         return people.upserted.new | people.regrouped
+
+    def _follow_store_order(self) -> None:
+        """Whose word counts first is looked at each time, or now and then (`lately`)."""
+        derive, asked = self.derive, (self.scope.tenant, "stores", *self.derive.stores)
+        if derive.lately is not None and derive.lately.knows(*asked):
+            return
+        reordered = follow_store_order(self.scope, derive.stores, derive.stamp)
+        self.written.changed["customer"] += len(reordered)
+        if derive.lately is not None:
+            derive.lately.note(*asked)
 
     def _spoke(self) -> set[UUID]:
         """The customers of whom a new word about consent was written."""

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RootTransaction, text
 
 from crm_integration.transport.slots import let_others
 
-_LIGHTLY = text("set local synchronous_commit = off")
+_DURABLE = text("set local synchronous_commit = on")
 
 
 @dataclass
@@ -26,15 +26,21 @@ class Joint:
     connection: Connection = field(repr=False)
     inside: bool = False
     """Whether a scope is being used: another one within it has a transaction of its own."""
+    locks: set[int] = field(default_factory=set[int], repr=False)
+    """Advisory locks that the transaction holds."""
     _open: RootTransaction | None = field(default=None, repr=False)
 
     @contextmanager
     def part(self, *, durable: bool) -> Generator[bool]:
-        """One scope's share; yields whether it began the transaction. Commits if `durable`."""
+        """One scope's share; yields whether it began the transaction, which then is to wait for
+        the disk or not, as the scope does. Commits if `durable`."""
         begun = self._open is None
         if self._open is None:
             let_others()  # nothing of ours is locked now
+            self.locks.clear()
             self._open = self.connection.begin()
+        elif durable:
+            self.connection.execute(_DURABLE)
         self.inside = True
         try:
             yield begun
@@ -52,6 +58,5 @@ class Joint:
         """Commit what is open, without a wait for the disk: none of it was durable."""
         if self._open is None or self.inside:
             return
-        self.connection.execute(_LIGHTLY)
         self._open.commit()
         self._open = None

@@ -28,6 +28,8 @@ class TenantScope:
     tenant: str
     connection: Connection = field(repr=False)
     keys: TenantKeys = field(repr=False)
+    locks: set[int] = field(default_factory=set[int], repr=False)
+    """Advisory locks that this transaction holds."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,10 @@ class Tenancy:
         """
         if self.joint is not None and not self.joint.inside:
             with self.joint.part(durable=durable) as begun:
-                connection = self.joint.connection
+                connection, locks = self.joint.connection, self.joint.locks
                 if begun:
-                    enter_walls(connection, tenant)
-                yield TenantScope(tenant, connection, self._keys_of(connection, tenant))
+                    enter_walls(connection, tenant, durable=durable)
+                yield TenantScope(tenant, connection, self._keys_of(connection, tenant), locks)
             return
         with self._transaction() as connection:
             enter_walls(connection, tenant, durable=durable)

@@ -64,11 +64,18 @@ class Sender:
 
     async def _one(self, free: list[_Connection], number: int) -> None:
         request = _request(number, self.paths)
-        while free and free[-1][0].at_eof():
-            free.pop()[1].close()  # the receiver closes what is not used for some seconds
-        reader, writer = free.pop() if free else await asyncio.open_connection(HOST, self.port)
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
+        while True:
+            used = bool(free)
+            reader, writer = free.pop() if used else await asyncio.open_connection(HOST, self.port)
+            writer.write(request)
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+                break
+            except (asyncio.IncompleteReadError, ConnectionResetError):
+                writer.close()
+                if not used:
+                    raise
+                # The receiver closes what was not used for some seconds: as a shop does, once more.
         found = _LENGTH.search(head)
         await reader.readexactly(int(found[1]) if found else 0)
         free.append((reader, writer))

@@ -3,15 +3,20 @@
 Prevents both the live run that waits for eight slow CRMs and does nothing else (a CRM takes a
 third of a second, our own work thirty milliseconds), and the one whose thirty threads take the
 interpreter from each other until every event takes as long as all of them: a slot is given back for
-as long as a call is under way. And the flood that everybody notices: who works behind the others
+as long as a call is under way. Who began first goes on first, or a busy run would begin again and
+again and finish nothing: some of its passes would wait for a minute, with what they have claimed.
+And the flood that everybody notices: who works behind the others
 stops between two transactions for as long as one of them computes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from threading import Condition, Semaphore, local
+from heapq import heappop, heappush
+from itertools import count
+from threading import Condition, Lock, local
 
 LONGEST = 0.25
 """Seconds that who works behind the others lets them go first each time; then it goes on."""
@@ -22,11 +27,33 @@ _mine = local()
 class Slots:
     """So many threads compute at once."""
 
-    def __init__(self, count: int) -> None:
-        self.free = Semaphore(count)
+    def __init__(self, places: int) -> None:
         self.calm = Condition()
         self.ahead = 0
         """Threads that compute, or want to, and work behind nobody."""
+        self._free = places
+        self._guard = Lock()
+        self._line: list[tuple[float, int, Lock]] = []
+        self._numbers = count()
+
+    def acquire(self, since: float) -> None:
+        """Wait for a slot, behind those who began earlier."""
+        turn = Lock()
+        turn.acquire()
+        with self._guard:
+            if self._free:
+                self._free -= 1
+                return
+            heappush(self._line, (since, next(self._numbers), turn))
+        turn.acquire()
+
+    def release(self) -> None:
+        """Hand the slot to whoever began first of those who wait."""
+        with self._guard:
+            if self._line:
+                heappop(self._line)[-1].release()
+            else:
+                self._free += 1
 
     @contextmanager
     def taken(self, *, behind: bool = False) -> Generator[None]:
@@ -46,16 +73,17 @@ class _Slot:
 
     def __init__(self, slots: Slots, behind: bool) -> None:
         self._slots = slots
+        self._since = time.monotonic()
         self.behind = behind
 
     def enter(self) -> None:
         if not self.behind:
             with self._slots.calm:
                 self._slots.ahead += 1
-        self._slots.free.acquire()
+        self._slots.acquire(self._since)
 
     def leave(self) -> None:
-        self._slots.free.release()
+        self._slots.release()
         if not self.behind:
             with self._slots.calm:
                 self._slots.ahead -= 1

@@ -8,7 +8,7 @@ from threading import Barrier, Event, Lock
 
 import pytest
 
-from crm_integration.transport.slots import LONGEST, Slots, given_back, let_others
+from crm_integration.transport.slots import LONGEST, Slots, before_waiting, given_back, let_others
 
 
 class _Counting:
@@ -137,3 +137,52 @@ def test_who_only_waits_for_a_remote_host_holds_nobody_up() -> None:
         assert time.monotonic() - began < LONGEST / 2
         ended.set()
         done.result()
+
+
+def test_who_began_first_goes_on_first() -> None:
+    """New passes took each slot that came free, and some waited for a minute with what they had
+    claimed."""
+    slots, order, answered, holding, go = Slots(1), list[str](), Event(), Event(), Event()
+    away = Event()
+
+    def old() -> None:
+        with slots.taken():
+            with given_back():
+                away.set()
+                answered.wait(10)
+            order.append("old")
+
+    def holder() -> None:
+        away.wait(10)
+        with slots.taken():
+            holding.set()
+            go.wait(10)
+
+    def new() -> None:
+        with slots.taken():
+            order.append("new")
+
+    with ThreadPoolExecutor(6) as pool:
+        done = [pool.submit(old), pool.submit(holder)]
+        holding.wait(10)
+        done += [pool.submit(new) for _ in range(3)]
+        time.sleep(0.05)  # they stand in line
+        answered.set()
+        time.sleep(0.05)
+        go.set()
+        for one in done:
+            one.result()
+    assert order == ["old", "new", "new", "new"]
+
+
+def test_what_is_open_is_finished_before_a_remote_host_is_waited_for() -> None:
+    """A transaction stayed open for as long as a CRM took to answer, with all its locks."""
+    told: list[str] = []
+    with before_waiting(lambda: told.append("finished")):
+        with Slots(1).taken(), given_back():
+            told.append("waiting")
+        with given_back():
+            told.append("again")
+    with given_back():
+        told.append("nothing is open")
+    assert told == ["finished", "waiting", "finished", "again", "nothing is open"]

@@ -59,6 +59,8 @@ class Lanes:
     life: float
     """Seconds until a successor is to take over."""
     held: set[int] = field(default_factory=set[int])
+    wanted: set[int] = field(default_factory=set[int])
+    """Those that were asked for, whether they were free or not."""
     process: str = field(default_factory=this_process)
     orphans: set[str] = field(default_factory=set[str])
     """Runs that held them before, and whose process is gone."""
@@ -69,6 +71,7 @@ class Lanes:
 
         What a dead predecessor had read and was about to ask its store for is free at once.
         """
+        self.wanted |= set(wanted)
         taken = {lane for lane in sorted(set(wanted) - self.held) if self._lock(lane)}
         if taken:
             with self.ops.begin() as connection:
@@ -77,6 +80,12 @@ class Lanes:
                 _free(connection, taken, self.run_id)
             self.held |= taken
         return taken
+
+    def take_rest(self) -> set[int]:
+        """Take what was wanted and not free: who gives lanes back does so one by one, and what a
+        successor missed of them would stay cold for its whole life."""
+        missing = self.wanted - self.held
+        return self.take(missing) if missing else set()
 
     def drains(self, tenant: str) -> bool:
         """Whether this tenant's lane is held here."""

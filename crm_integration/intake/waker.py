@@ -25,7 +25,7 @@ from crm_integration.intake.lanes import ALL_LANES, held_lanes
 from crm_integration.transport.http import http_client, send
 
 LOOKS_AGAIN = 1.0
-"""Seconds between two looks at who drains a share, however many deliveries come."""
+"""Seconds between two looks at who drains a lane, however many deliveries come."""
 
 ASKED_AGAIN = 20.0
 """Seconds after which a share that is still cold is asked for once more: starting takes seconds."""
@@ -65,36 +65,39 @@ class Waker:
     asked: int = 0
     """Runs asked for so far."""
     _told_of: set[int] = field(default_factory=set[int])
-    """Shares with deliveries of which it is not known that somebody drains them."""
+    """Lanes with deliveries of which it is not known that somebody drains them."""
     _looked_at: dict[int, float] = field(default_factory=dict[int, float])
+    """By lane."""
     _asked_at: dict[int, float] = field(default_factory=dict[int, float])
-    """When a run was asked for that has not been seen draining."""
+    """By share: when a run was asked for that has not been seen draining."""
 
     def run(self) -> None:
         """Until `stopped`; raises nothing: what goes wrong is told, and the sensor is there."""
         with Ear(self.engine, ALL_LANES) as ear:
             while not self.stopped.is_set():
                 heard = ear.listen(1.0)
-                self._told_of |= {lane_of(tenant) % self.groups for tenant in heard}
+                self._told_of |= {lane_of(tenant) for tenant in heard}
                 due = [one for one in self._told_of if _over(self._looked_at, one, LOOKS_AGAIN)]
                 if due:
                     self._wake(due)
                 elif not heard:
                     self.stopped.wait(0.01)
 
-    def _wake(self, shares: list[int]) -> None:
-        """Ask for a run for each that nobody drains; they are looked at until somebody does.
+    def _wake(self, lanes: list[int]) -> None:
+        """Ask for a run for each share with a lane that nobody drains; they are looked at until
+        somebody does.
 
         One that was seen draining and has died since is followed at once: only a run that has not
         come yet is waited for.
         """
         try:
-            held = {lane % self.groups for lane in held_lanes(self.engine)}
-            self._looked_at |= dict.fromkeys(shares, time.monotonic())
+            held = held_lanes(self.engine)
+            self._looked_at |= dict.fromkeys(lanes, time.monotonic())
             self._told_of -= held
-            for share in held & set(self._asked_at):
+            cold = {lane % self.groups for lane in self._told_of}
+            for share in {lane % self.groups for lane in held} & set(self._asked_at) - cold:
                 del self._asked_at[share]
-            for share in set(shares) - held:
+            for share in {lane % self.groups for lane in set(lanes) - held}:
                 if _over(self._asked_at, share, ASKED_AGAIN):
                     self._asked_at[share] = time.monotonic()
                     self._launch(share)
@@ -115,9 +118,9 @@ class Waker:
             _log.warning("Dagster refused a live run: %s", said)
 
 
-def _over(since: dict[int, float], share: int, seconds: float) -> bool:
+def _over(since: dict[int, float], which: int, seconds: float) -> bool:
     """Whether so many seconds have passed, or nothing ever happened."""
-    return share not in since or time.monotonic() > since[share] + seconds
+    return which not in since or time.monotonic() > since[which] + seconds
 
 
 def _params(share: int, waker: Waker) -> dict[str, Any]:

@@ -131,6 +131,8 @@ class LiveRun:
             _log.warning("the lanes are lost: another run drains them")
             return False
         try:
+            if self.lanes.take_rest():
+                self._take_over()
             return lived < OVERTIME * self.lanes.life and not self.lanes.succeeded()
         except SQLAlchemyError as error:
             _log.warning("the lanes cannot be looked at: %s", type(error).__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Thread
 from typing import Any
 
 import orjson
@@ -10,12 +11,14 @@ import pytest
 from sqlalchemy import text
 
 from crm_integration.intake import drop_table
+from crm_integration.intake.drop_table import lane_of
 from crm_integration.intake.lanes import ALL_LANES, Lanes, held_lanes, holders
 from crm_integration.intake.poison import TRIES
 from crm_integration.intake.touched import untold
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration.sync import live_run
 from crm_integration.sync.live_pass import LivePass, Passed
+from crm_integration.sync.live_run import LiveRun
 from crm_integration_tests.house import House, Tenant
 from crm_integration_tests.sync.live import (
     deliver,
@@ -63,6 +66,28 @@ def test_a_lane_has_one_holder_and_is_free_when_that_ends(tenant: Tenant) -> Non
         after = {holder.lane: (holder.epoch, holder.run_id) for holder in holders(ops)}
         assert after[3] == (before[3] + 1, "other")
     assert not held_lanes(ops) & {3, 4, 5}
+
+
+def test_a_lane_that_was_given_back_late_is_taken_all_the_same(tenant: Tenant) -> None:
+    """Who gives lanes back does so one by one. A successor that came in between took all but one,
+    and the tenants of that one waited for a minute: everybody believed that it drained them."""
+    ops, mine = tenant.house.engines.ops, lane_of(tenant.name)
+    with Lanes(ops, "before", 60) as before, Lanes(ops, "after", 60) as after:
+        before.take([mine])
+        after.take(ALL_LANES)
+        assert after.held == set(ALL_LANES) - {mine}
+        one_pass = LivePass(engine_of(tenant), "after")
+        run = LiveRun(after, one_pass)
+        thread = Thread(target=run.run, daemon=True)
+        thread.start()
+        try:
+            before.give_back()
+            deliver_order(tenant, tenant.shop.guest_order("ada@example.com"))
+            until(lambda: "ada@example.com" in _contacts(tenant), 10)
+        finally:
+            run.stopped.set()
+            thread.join(30)
+            one_pass.close()
 
 
 def test_a_run_whose_connection_broke_knows_that_its_lanes_are_lost(tenant: Tenant) -> None:

@@ -23,6 +23,13 @@ from crm_integration.settings import get_settings
 HANDS_OVER_AT = 0.8
 """After so much of a life its successor is asked for: starting a run takes seconds."""
 
+HANDOVERS_APART = 15.0
+"""Seconds between the handovers of two shares: a run takes about as long to start on a busy
+machine."""
+
+AT_MOST = 0.4
+"""Of a life for the handovers of all shares: a run goes on without a successor for half a life."""
+
 ASKED_AGAIN = 20
 """Seconds after which a lane that is still cold asks for another run."""
 
@@ -41,15 +48,19 @@ def drop_table_sensor(
     ops, settings = house.open().engines.ops, get_settings()
     held, waiting, now = held_lanes(ops), waiting_lanes(ops), datetime.now(UTC)
     known = {one.lane: one for one in holders(ops)}
+    calm = _no_handover_lately(context.cursor, now)
     for group in range(settings.live_groups):
         mine = set(lanes_of(group, settings.live_groups))
         last = max((known[lane] for lane in mine & set(known)), key=_epoch, default=None)
         epoch = last.epoch if last else 0
-        if not mine & held:
-            if mine & waiting:
-                tick = int(now.timestamp()) // ASKED_AGAIN
-                yield _request(group, f"{epoch}:cold:{tick}", successor=False)
-        elif last is not None and last.successor is None and now > _hands_over(last):
+        if (mine - held) & waiting:
+            tick = int(now.timestamp()) // ASKED_AGAIN
+            yield _request(group, f"{epoch}:cold:{tick}", successor=False)
+        elif not mine & held:
+            continue
+        elif calm and last is not None and last.successor is None and now > _hands_over(last):
+            calm = False
+            context.update_cursor(now.isoformat())
             yield _request(group, f"{epoch}:next", successor=True)
 
 
@@ -60,6 +71,14 @@ def _epoch(holder: Holder) -> int:
 def _hands_over(holder: Holder) -> datetime:
     life: timedelta = holder.ends_at - holder.taken_at
     return holder.taken_at + life * HANDS_OVER_AT
+
+
+def _no_handover_lately(cursor: str | None, now: datetime) -> bool:
+    """Whether the successor that was asked for last is through with its start: two starting at once
+    take the processors from those who drain."""
+    settings = get_settings()
+    apart = min(HANDOVERS_APART, AT_MOST * settings.live_life / settings.live_groups)
+    return not cursor or now > datetime.fromisoformat(cursor) + timedelta(seconds=apart)
 
 
 def _request(group: int, which: str, *, successor: bool) -> RunRequest:

@@ -75,11 +75,10 @@ def _take(lanes: Lanes, wanted: tuple[int, ...], *, successor: bool) -> bool:
         return False
     lanes.announce(wanted)
     until = time.monotonic() + SUCCEEDS_WITHIN
-    while time.monotonic() < until:
+    while not lanes.held and time.monotonic() < until:
         time.sleep(0.05)
-        if lanes.take(wanted):
-            return True
-    return False
+        lanes.take(wanted)
+    return bool(lanes.held)
 
 
 @job(

@@ -117,7 +117,8 @@ def test_a_lost_connection_is_known_to_be_lost(urls: DatabaseUrls) -> None:
             connection.execute(statement, {"number": 1})
         assert raised.value.connection_invalidated
         transaction.rollback()
-        assert connection.execute(text("select 1")).scalar_one() == 1
+        with connection.begin():
+            assert connection.execute(statement, {"number": 7}).scalar_one() == 7
     dispose_engines()
 
 

@@ -13,18 +13,26 @@ from crm_integration.defs.live.drop_table_sensor import drop_table_sensor
 from crm_integration.defs.live.lane_run import lanes_of
 from crm_integration.defs.resources import HouseResource
 from crm_integration.defs.run_here import QUIET
+from crm_integration.intake.drop_table import lane_of
 from crm_integration.intake.lanes import ALL_LANES, Lanes, holders
+from crm_integration.settings import get_settings
 from crm_integration.sync import live_run
 from crm_integration_tests.defs.conftest import Dagster
 from crm_integration_tests.house import House, Tenant
 from crm_integration_tests.sync.live import deliver_order, queued
 
 
-def _asked(dagster: Dagster) -> list[dg.RunRequest]:
-    context = dg.build_sensor_context(
-        instance=dagster.instance, resources={"house": HouseResource()}, definitions=defs
+def _context(dagster: Dagster, cursor: str | None = None) -> dg.SensorEvaluationContext:
+    return dg.build_sensor_context(
+        instance=dagster.instance,
+        cursor=cursor,
+        resources={"house": HouseResource()},
+        definitions=defs,
     )
-    return list(drop_table_sensor(context))
+
+
+def _asked(dagster: Dagster) -> list[dg.RunRequest]:
+    return list(drop_table_sensor(_context(dagster)))
 
 
 def _run(dagster: Dagster, **config: object) -> dg.ExecuteInProcessResult:
@@ -73,6 +81,48 @@ def test_a_lane_that_somebody_drains_asks_for_nobody_until_its_life_nears_the_en
         with Lanes(ops, "next", 100) as successor:
             successor.announce(ALL_LANES)
             assert _asked(dagster) == []
+
+
+def test_a_cold_lane_of_a_share_that_others_drain_asks_for_a_run(
+    dagster: Dagster, tenant: Tenant
+) -> None:
+    """A successor had missed one lane, and for a minute everybody believed that it was drained."""
+    deliver_order(tenant, tenant.shop.guest_order("ada@example.com"))
+    mine = lane_of(tenant.name)
+    with Lanes(tenant.house.engines.ops, "holder", 100) as lanes:
+        lanes.take(set(ALL_LANES) - {mine})
+        (asked,) = _asked(dagster)
+        assert asked.run_config["ops"]["drain_lanes"]["config"]["successor"] is False
+        lanes.take([mine])
+        assert _asked(dagster) == []
+
+
+def test_two_shares_hand_over_one_after_the_other(
+    dagster: Dagster, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs that started at once took the processors from those who drained."""
+    monkeypatch.setenv("CRM_INTEGRATION_LIVE_GROUPS", "2")
+    monkeypatch.setenv("CRM_INTEGRATION_LIVE_LIFE", "100")
+    get_settings.cache_clear()
+    ops, late = tenant.house.engines.ops, datetime.now(UTC) - timedelta(seconds=90)
+    with Lanes(ops, "holder", 100) as lanes:
+        lanes.take(ALL_LANES)
+        with ops.begin() as connection:
+            connection.execute(
+                text("update lanes set taken_at = :t, ends_at = :t + interval '100 s'"),
+                {"t": late},
+            )
+        context = _context(dagster)
+        (first,) = drop_table_sensor(context)
+        assert list(drop_table_sensor(_context(dagster, context.cursor))) == []
+        moment = datetime.fromisoformat(context.cursor or "") - timedelta(seconds=16)
+        (next_one,) = drop_table_sensor(_context(dagster, moment.isoformat()))
+        assert first.run_key == next_one.run_key, "the first has not come yet"
+        with Lanes(ops, "next", 100) as successor:
+            successor.announce(lanes_of(0, 2))
+            (other,) = drop_table_sensor(_context(dagster, moment.isoformat()))
+        assert other.run_config["ops"]["drain_lanes"]["config"]["group"] == 1
+    get_settings.cache_clear()
 
 
 def test_a_run_brings_deliveries_to_the_crm_and_tells_what_it_touched(

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 
 from crm_integration.canonical.identity import lock_identities
 from crm_integration.canonical.sourced import Stamp
@@ -50,6 +50,10 @@ CLOCKS_APART = timedelta(minutes=10)
 """The CRM's clock may be this much behind ours."""
 
 _BEING_WRITTEN = (State.in_flight.value, State.unknown.value)
+
+# A try whose answer was lost: what the record shows may be its value, until the next try has looked.
+_TO_BE_WRITTEN = (State.pending.value, State.retry.value)
+_UNCLEAR = or_(ledger.c.sending.is_not(None), func.cardinality(ledger.c.unclear) > 0)
 
 Pair = tuple[UUID, CrmRecord]
 
@@ -256,7 +260,11 @@ class _Reader:
                 ledger.c.connection_id == self.connection_id,
                 ledger.c.object_type == self.object_type,
                 ledger.c.object_id.in_(ids),
-                or_(ledger.c.state.in_(_BEING_WRITTEN), ledger.c.written_at >= asked),
+                or_(
+                    ledger.c.state.in_(_BEING_WRITTEN),
+                    and_(ledger.c.state.in_(_TO_BE_WRITTEN), _UNCLEAR),
+                    ledger.c.written_at >= asked,
+                ),
             )
         )
         return set(rows.scalars())

@@ -146,6 +146,20 @@ def test_what_is_being_written_is_judged_later(ada: Tenant) -> None:
     assert _read(ada).opted_out == 1
 
 
+@pytest.mark.parametrize("state", ["pending", "retry"])
+def test_what_a_lost_try_may_have_written_is_judged_later(ada: Tenant, state: str) -> None:
+    """The run died after it had written our opt-out. Until the next one had looked, the row was
+    merely pending, and the opt-out was taken for a person's: with the time of today."""
+    ada.portal.edit("contact", _contact(ada).id, ci_email_consent="unsubscribed")
+    with ada.scope() as scope:
+        lost = text("update ledger set state = :state, sending = desired")
+        scope.connection.execute(lost, {"state": state})
+    assert _read(ada).opted_out == 0
+    with ada.scope() as scope:
+        scope.connection.execute(text("update ledger set sending = null"))
+    assert _read(ada).opted_out == 1, "nothing is unclear any more: a person wrote it"
+
+
 def test_an_opt_out_goes_with_the_customer_into_a_merge_and_out_again(tenant: Tenant) -> None:
     """Merged, the one who had said no got letters; split, the other one did not."""
     tenant.keep(account(1, at(0), "ada@example.com"), order(7, at(1), customer_id=1))

@@ -51,7 +51,7 @@ CLOCKS_APART = timedelta(minutes=10)
 
 _BEING_WRITTEN = (State.in_flight.value, State.unknown.value)
 
-# A try whose answer was lost: what the record shows may be its value, until the next try has looked.
+# A try whose answer was lost: the record may show its value, until the next try has looked.
 _TO_BE_WRITTEN = (State.pending.value, State.retry.value)
 _UNCLEAR = or_(ledger.c.sending.is_not(None), func.cardinality(ledger.c.unclear) > 0)
 

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from crm_integration.storage.urls import DatabaseUrls
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import DagsterInstance, JobDefinition
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,17 +39,7 @@ def test_a_run_leaves_its_events_in_the_event_log(
     instance: DagsterInstance, urls: DatabaseUrls
 ) -> None:
     """A URL without a driver once let runs end green while not one event was kept."""
-    from dagster import job, op
-
-    @op
-    def look() -> int:
-        return 1
-
-    @job
-    def tiny() -> None:
-        look()
-
-    result = tiny.execute_in_process(instance=instance)
+    result = _tiny().execute_in_process(instance=instance)
 
     assert result.success
     engine = create_engine(urls.dagster)
@@ -85,21 +75,9 @@ def test_the_events_of_a_run_share_a_few_connections(
 
 
 def test_a_connection_that_the_server_ended_costs_no_event(
-    instance: DagsterInstance, urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+    instance: DagsterInstance, urls: DatabaseUrls
 ) -> None:
     """What is kept open outlives a restart of the server only if it is asked first."""
-    from dagster import job, op
-
-    monkeypatch.setattr("crm_integration.storage.engine.FRESH", 0.0)
-
-    @op
-    def look() -> int:
-        return 1
-
-    @job
-    def tiny() -> None:
-        look()
-
     engine = create_engine(urls.dagster)
     with engine.connect() as connection:
         ended = connection.execute(
@@ -111,7 +89,22 @@ def test_a_connection_that_the_server_ended_costs_no_event(
         assert any(ended)
     engine.dispose()
 
-    assert tiny.execute_in_process(instance=instance).success
+    assert _tiny().execute_in_process(instance=instance).success
+
+
+def _tiny() -> JobDefinition:
+    """A job of one op."""
+    from dagster import job, op
+
+    @op
+    def look() -> int:
+        return 1
+
+    @job
+    def tiny() -> None:
+        look()
+
+    return tiny
 
 
 def _sessions(urls: DatabaseUrls) -> int:

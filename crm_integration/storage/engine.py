@@ -25,26 +25,27 @@ FRESH = 1.0
 
 _USED_AT = "crm_integration.used_at"
 STATEMENT_TIMEOUT_MS = 600_000  # ten minutes: above the longest bulk upsert, below a night
-_engines: dict[tuple[str, int, int], Engine] = {}
+_engines: dict[tuple[str, int, float, int], Engine] = {}
 _guard = threading.Lock()
 
 
-def engine_for(url: str, *, pool_size: int = 5) -> Engine:
+def engine_for(url: str, *, pool_size: int = 5, fresh: float = FRESH) -> Engine:
     """The engine of `url` in this process: UTC session, statements end after ten minutes.
 
-    A URL's own `options` and `application_name` come after ours and so prevail.
+    A URL's own `options` and `application_name` come after ours and so prevail. Connections that
+    were not used for `fresh` seconds are asked whether they live before they are used.
     """
-    key = (url, pool_size, os.getpid())
+    key = (url, pool_size, fresh, os.getpid())
     with _guard:
         if key not in _engines:
-            _engines[key] = _create(url, pool_size)
+            _engines[key] = _create(url, pool_size, fresh)
         return _engines[key]
 
 
 def dispose_engines() -> None:
     """Close this process's pooled connections, for tests and before databases are dropped."""
     with _guard:
-        for key in [key for key in _engines if key[2] == os.getpid()]:
+        for key in [key for key in _engines if key[-1] == os.getpid()]:
             _engines.pop(key).dispose()
 
 
@@ -60,7 +61,7 @@ def own_connection(engine: Engine) -> Connection:
     return connection
 
 
-def _create(url: str, pool_size: int) -> Engine:
+def _create(url: str, pool_size: int, fresh: float) -> Engine:
     own = make_url(url).query.get("options", "")
     options = (
         f"-c TimeZone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS} "
@@ -82,7 +83,7 @@ def _create(url: str, pool_size: int) -> Engine:
     speak_directly(engine)
     event.listen(engine, "connect", _note_use)
     event.listen(engine, "checkin", _note_use)
-    event.listen(engine, "checkout", partial(_refuse_stale, engine))
+    event.listen(engine, "checkout", partial(_refuse_stale, engine, fresh))
     return engine
 
 
@@ -92,12 +93,12 @@ def _note_use(connection: Any, record: ConnectionPoolEntry) -> None:
 
 
 def _refuse_stale(
-    engine: Engine, connection: Any, record: ConnectionPoolEntry, proxy: Any
+    engine: Engine, fresh: float, connection: Any, record: ConnectionPoolEntry, proxy: Any
 ) -> None:
     """A server may have been restarted meanwhile. What was in use a moment ago is not asked: that
     would be a round trip for each small transaction."""
     _ = proxy
-    if time.monotonic() - record.info.get(_USED_AT, 0.0) < FRESH:
+    if time.monotonic() - record.info.get(_USED_AT, 0.0) < fresh:
         return
     try:
         engine.dialect.do_ping(connection)

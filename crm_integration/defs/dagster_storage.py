@@ -28,7 +28,7 @@ class KeptOpenStorage(DagsterPostgresStorage):
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(postgres_url, inst_data=inst_data)
-        # Asked each time whether it lives: a server that was restarted must not cost a run its event.
+        # Asked each time whether it lives: a server that was restarted must cost no event.
         engine = engine_for(_waits_for_no_disk(postgres_url), pool_size=KEPT, fresh=0.0)
         shared = engine.execution_options(isolation_level="AUTOCOMMIT")
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):

@@ -14,7 +14,6 @@ from dagster._core.storage.config import pg_config
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import pg_url_from_config
-from sqlalchemy import make_url
 
 from crm_integration.storage.engine import engine_for
 
@@ -29,7 +28,7 @@ class KeptOpenStorage(DagsterPostgresStorage):
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(postgres_url, inst_data=inst_data)
         # Asked each time whether it lives: a server that was restarted must cost no event.
-        engine = engine_for(_waits_for_no_disk(postgres_url), pool_size=KEPT, fresh=0.0)
+        engine = engine_for(postgres_url, pool_size=KEPT, fresh=0.0, durable=False)
         shared = engine.execution_options(isolation_level="AUTOCOMMIT")
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
             storage._engine = shared  # noqa: SLF001 - they take a URL, never an engine
@@ -45,11 +44,3 @@ class KeptOpenStorage(DagsterPostgresStorage):
     ) -> Self:
         """What dagster.yaml says, read by Dagster."""
         return cls(pg_url_from_config(config_value), inst_data)
-
-
-def _waits_for_no_disk(url: str) -> str:
-    made = make_url(url)
-    own = made.query.get("options", "")
-    options = f"-c synchronous_commit=off {own if isinstance(own, str) else ' '.join(own)}".strip()
-    with_options = made.update_query_dict({"options": options})
-    return with_options.render_as_string(hide_password=False)

@@ -195,6 +195,8 @@ def drain(
             except (SQLAlchemyError, CrmIntegrationError):
                 raise
             except Exception as error:  # noqa: BLE001 - the delivery's boundary
+                if lately is not None:
+                    lately.forget(tenant)  # what was heard was rolled back
                 if len(ids) == 1:
                     count_try(claim, tenant, ids[0], error)
                     behind = claimed[-1]

@@ -25,20 +25,23 @@ FRESH = 1.0
 
 _USED_AT = "crm_integration.used_at"
 STATEMENT_TIMEOUT_MS = 600_000  # ten minutes: above the longest bulk upsert, below a night
-_engines: dict[tuple[str, int, float, int], Engine] = {}
+_engines: dict[tuple[str, int, float, bool, int], Engine] = {}
 _guard = threading.Lock()
 
 
-def engine_for(url: str, *, pool_size: int = 5, fresh: float = FRESH) -> Engine:
+def engine_for(
+    url: str, *, pool_size: int = 5, fresh: float = FRESH, durable: bool = True
+) -> Engine:
     """The engine of `url` in this process: UTC session, statements end after ten minutes.
 
     A URL's own `options` and `application_name` come after ours and so prevail. Connections that
-    were not used for `fresh` seconds are asked whether they live before they are used.
+    were not used for `fresh` seconds are asked whether they live before they are used. Without
+    `durable` no commit waits for the disk.
     """
-    key = (url, pool_size, fresh, os.getpid())
+    key = (url, pool_size, fresh, durable, os.getpid())
     with _guard:
         if key not in _engines:
-            _engines[key] = _create(url, pool_size, fresh)
+            _engines[key] = _create(url, pool_size, fresh, durable=durable)
         return _engines[key]
 
 
@@ -61,11 +64,12 @@ def own_connection(engine: Engine) -> Connection:
     return connection
 
 
-def _create(url: str, pool_size: int, fresh: float) -> Engine:
+def _create(url: str, pool_size: int, fresh: float, *, durable: bool) -> Engine:
     own = make_url(url).query.get("options", "")
     options = (
         f"-c TimeZone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS} "
         f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS} "
+        f"{'' if durable else '-c synchronous_commit=off '}"
         f"{own if isinstance(own, str) else ' '.join(own)}"
     )
     arguments = {"options": options.strip()}

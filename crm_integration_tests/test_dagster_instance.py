@@ -74,6 +74,12 @@ def test_the_events_of_a_run_share_a_few_connections(
     assert _sessions(urls) - before < 12
 
 
+def test_its_events_do_not_wait_for_the_disk(instance: DagsterInstance) -> None:
+    """Each of sixty thousand waited, and every claim of a live run behind them."""
+    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+        assert connection.execute(text("show synchronous_commit")).scalar_one() == "off"
+
+
 def test_a_connection_that_the_server_ended_costs_no_event(
     instance: DagsterInstance, urls: DatabaseUrls
 ) -> None:

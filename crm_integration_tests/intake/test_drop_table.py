@@ -7,8 +7,10 @@ from datetime import date
 from typing import Any
 
 import orjson
+import pytest
 from sqlalchemy import text
 
+from crm_integration.intake import drop_table
 from crm_integration.intake.drop_table import ASK_AGAIN, drain, put
 from crm_integration.storage.engine import engine_for
 from crm_integration.stores._contract import Window
@@ -16,6 +18,7 @@ from crm_integration.sync.path import House as OpenHouse
 from crm_integration.sync.path import run_path
 from crm_integration.sync.report import PathReport, Selection
 from crm_integration.tenancy.connections import save_connection
+from crm_integration.tenancy.lately import Lately
 from crm_integration_tests.house import MAPPINGS, WHOLE, House, Tenant, account, at
 
 _ORDERS = frozenset({"order"})
@@ -164,3 +167,29 @@ def test_a_shop_that_is_down_is_not_asked_by_a_run_a_minute(house: House) -> Non
         passed = text("update webhook_queue set ready_at = ready_at - :t where tenant_id = :me")
         connection.execute(passed, {"t": ASK_AGAIN, "me": tenant.name})
     assert _asking(house, tenant) == 2
+
+
+def test_what_a_broken_group_had_heard_is_noted_by_the_next(
+    house: House, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note was rolled back and believed: for half a minute a topic that spoke looked silent."""
+    known, broke = drop_table.keep, list[int]()
+
+    def breaks_once(*told: Any, **more: Any) -> Any:
+        if not broke:
+            broke.append(1)
+            raise ZeroDivisionError
+        return known(*told, **more)
+
+    monkeypatch.setattr(drop_table, "keep", breaks_once)
+    body = orjson.loads(account(7, at(0), "ada@example.com").payload)
+    _deliver(house, tenant, "customer.updated", body)
+    place = (house.tenancy, house.engines.ops, tenant.name, tenant.store)
+    lately = Lately()
+    drain(*place, run_id="r1", lately=lately)
+    with house.engines.ops.begin() as connection:
+        again = text("update webhook_queue set ready_at = now() where tenant_id = :t")
+        connection.execute(again, {"t": tenant.name})
+    assert drain(*place, run_id="r2", lately=lately).kept == 1
+    assert broke
+    assert tenant.rows("select heard_at from webhook_subscriptions where heard_at is not null")

@@ -1,7 +1,5 @@
 """What Dagster loads: the way from stores to CRMs, what starts it, and what watches it."""
 
-import os
-
 from dagster import Definitions, in_process_executor
 
 from crm_integration.defs.health.completeness import completeness
@@ -18,9 +16,6 @@ from crm_integration.defs.maintenance.webhook_watch import watch_webhooks_job, w
 from crm_integration.defs.path import customer_data_path
 from crm_integration.defs.reconcile import reconcile, reconcile_schedule
 from crm_integration.defs.resources import HouseResource
-
-# Materializations of a run over many windows are stored in batches instead of one by one.
-os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
 
 defs = Definitions(
     assets=[customer_data_path],

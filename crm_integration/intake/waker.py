@@ -92,7 +92,8 @@ class Waker:
         """
         try:
             held = held_lanes(self.engine)
-            self._looked_at |= dict.fromkeys(lanes, time.monotonic())
+            # Who drains the others was seen as well: one look for all lanes, not one for each.
+            self._looked_at |= dict.fromkeys({*lanes, *held}, time.monotonic())
             self._told_of -= held
             cold = {lane % self.groups for lane in self._told_of}
             for share in {lane % self.groups for lane in held} & set(self._asked_at) - cold:

@@ -47,8 +47,8 @@ class EventLog(PostgresEventLogStorage):
     def _store_planned(self, planned: Sequence[EventLogEntry]) -> None:
         last = {one.get_dagster_event().asset_key: one for one in planned}
         with self.index_transaction() as connection:
-            # As many sets of values of one short statement: one long statement with a place for each
-            # value of a thousand events takes as long to be put together as to be carried out.
+            # Sets of values of one short statement: one long statement with a place for each value
+            # of a thousand events takes as long to be put together as to be carried out.
             rows = [self._event_to_row(one) for one in planned]
             connection.execute(SqlEventLogStorageTable.insert(), rows)
             for one in last.values():

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import text
 
-from crm_integration.intake.extract import Extracted, OpenStore, extract, open_store
+from crm_integration.intake.extract import Extracted, extract
+from crm_integration.intake.open_store import OpenStore, open_store
 from crm_integration.intake.raw_records import Kept, Observation, keep
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.mapping.tenant_file import compiled_mappings, tenant_config

@@ -28,6 +28,7 @@ from crm_integration.sandbox.hubspot import HubSpotApp
 from crm_integration.sandbox.portal_state import PortalSettings, PortalState, Record
 from crm_integration.sandbox.shop_kinds import SHOP_KINDS
 from crm_integration.sandbox.shop_state import Json, ShopSettings, ShopState
+from crm_integration.sandbox.token_desk import TokenDesk
 from crm_integration_tests.sandbox.clients import KEY, SECRET, ShopCaller
 
 NOON = int(datetime(2024, 3, 1, 12, tzinfo=UTC).timestamp())
@@ -154,7 +155,9 @@ class Portal:
 
     def __init__(self, number: int) -> None:
         self.token = f"pat-invented-{number}"
-        self.state = PortalState(PortalSettings(number, self.token, search_lag_seconds=0.0))
+        self.desk = TokenDesk("app-of-ours", f"app-secret-{number}")
+        settings = PortalSettings(number, self.token, search_lag_seconds=0.0)
+        self.state = PortalState(settings, desk=self.desk)
         self.faulty = FaultyApp(HubSpotApp(self.state).app)
         self.app = CountedApp(self.faulty)
         self.url = ""

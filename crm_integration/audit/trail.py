@@ -1,16 +1,19 @@
 """The audit trail: a chain in which no entry can be changed or taken out unnoticed.
 
 Prevents the silent edit: each entry's keyed digest covers its content and the digest before it,
-role `crm_app` may insert but neither update nor delete.
+role `crm_app` may insert but neither update nor delete. Where the chain ends is kept where not even
+the table's owner can write (`storage/audit_heads.sql`), in the entry's own transaction: whoever has
+no key can neither change an entry nor cut the end off.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import Row, RowMapping, func, insert, select, text
 
 from crm_integration.storage.tables.tenancy import audit_trail
 from crm_integration.tenancy.scope import TenantScope
@@ -33,22 +36,55 @@ def record(scope: TenantScope, *, actor: str, action: str, subject: str, **detai
         "details": details,
         "previous": previous or _FIRST,
     }
-    connection.execute(
-        insert(audit_trail).values(tenant_id=scope.tenant, **entry, digest=_digest(scope, entry))
-    )
+    digest = _digest(scope, entry)
+    connection.execute(insert(audit_trail).values(tenant_id=scope.tenant, **entry, digest=digest))
+    moved = {"previous": entry["previous"], "next": digest}
+    if not connection.scalar(_ADVANCE, moved):
+        counted = connection.scalar(select(func.count()).select_from(audit_trail))
+        connection.execute(_BEGIN, {"counted": counted, "last": digest})
 
 
-def first_broken_entry(scope: TenantScope) -> int | None:
-    """The entry id at which the chain does not hold, None when it holds to its end."""
-    expected = _FIRST
-    rows = scope.connection.execute(select(audit_trail).order_by(audit_trail.c.entry_id))
-    for row in rows.mappings():
-        entry = {name: row[name] for name in ("at", "actor", "action", "subject", "details")}
-        entry["previous"] = expected
-        if row["previous"] != expected or row["digest"] != _digest(scope, entry):
-            return int(row["entry_id"])
-        expected = row["digest"]
-    return None
+@dataclass(frozen=True)
+class Verified:
+    """What `verify` found; `problem` names the first place at which the trail does not hold."""
+
+    entries: int
+    broken: int | None = None
+    """The id of the entry that is not what was written there."""
+    problem: str | None = None
+
+
+def verify(scope: TenantScope) -> Verified:
+    """Read the tenant's whole trail and compare it with its digests and its kept end.
+
+    Entries that others write meanwhile are read as well: they lie behind the end that is compared.
+    """
+    head = scope.connection.execute(_HEAD).one_or_none()
+    last, entries, at_head = _FIRST, 0, None
+    with scope.connection.execute(_IN_ORDER, execution_options={"yield_per": 1_000}) as rows:
+        for row in rows.mappings():
+            if row["previous"] != last or row["digest"] != _digest(scope, _entry(row, last)):
+                number = int(row["entry_id"])
+                found = f"entry {number} was changed, put in, or follows one that is gone"
+                return Verified(entries, number, found)
+            last, entries = row["digest"], entries + 1
+            at_head = last if head is not None and entries == head.entries else at_head
+    return Verified(entries, problem=None if head is None else _wrong_end(head, entries, at_head))
+
+
+def _entry(row: RowMapping, previous: bytes) -> dict[str, Any]:
+    """What a digest covers."""
+    told = {name: row[name] for name in ("at", "actor", "action", "subject", "details")}
+    return {**told, "previous": previous}
+
+
+def _wrong_end(head: Row[Any], entries: int, at_head: bytes | None) -> str | None:
+    """What is wrong with the end of a trail whose entries hold."""
+    if head.torn_at is not None:
+        return f"after entry {head.torn_at} entries were taken off before new ones were written"
+    if head.entries > entries:
+        return f"the last {head.entries - entries} entries are gone"
+    return None if head.digest == at_head else "the trail does not end as it was written"
 
 
 def _digest(scope: TenantScope, entry: dict[str, Any]) -> bytes:
@@ -59,3 +95,9 @@ def _digest(scope: TenantScope, entry: dict[str, Any]) -> bytes:
 
 def _chain_lock(scope: TenantScope) -> int:
     return int.from_bytes(scope.keys.digest("lock", b"audit")[:8], "big", signed=True)
+
+
+_IN_ORDER = select(audit_trail).order_by(audit_trail.c.entry_id)
+_ADVANCE = text("select audit_heads.advance(:previous, :next)")
+_BEGIN = text("select audit_heads.begin(:counted, :last)")
+_HEAD = text("select entries, digest, torn_at from audit_heads.head()")

@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from crm_integration.cli.audit import audit
 from crm_integration.cli.bench import bench
 from crm_integration.cli.certify import certify
 from crm_integration.cli.completeness import completeness
@@ -47,6 +48,7 @@ _typer.add_typer(bench, name="bench", rich_help_panel="prove")
 _typer.add_typer(tenant, name="tenant", rich_help_panel="admin")
 _typer.add_typer(connection, name="connection", rich_help_panel="admin")
 _typer.add_typer(mapping, name="mapping", rich_help_panel="admin")
+_typer.add_typer(audit, name="audit", rich_help_panel="admin")
 
 
 def app() -> None:

@@ -1,37 +1,31 @@
 """`crm-integration connection`: a merchant's store and CRM accounts.
 
-Prevents a secret on the command line, where every user of the machine and the shell's history
-can read it: secrets are asked for without echo, or read as JSON from standard input.
+Prevents an account that nobody proved: its credentials are kept once the account itself has said
+who it is.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from crm_integration.cli.connection_login import login
+from crm_integration.cli.connection_secrets import asked_for, from_stdin
+from crm_integration.cli.connection_status import status
 from crm_integration.cli.connection_webhook import webhook
 from crm_integration.cli.connection_webhooks import webhooks
 from crm_integration.cli.opened import actor, house
 from crm_integration.crms._registry import crm_connector
-from crm_integration.errors import BadInput
 from crm_integration.stores._registry import connector
-from crm_integration.sync.connecting import connect_crm, connect_store
+from crm_integration.sync.connecting import Side, connect_crm, connect_store
 from crm_integration.tenancy.connections import connections_of
 
 connection = typer.Typer(help="Store and CRM accounts of a merchant.", no_args_is_help=True)
+connection.command("login")(login)
+connection.command("status")(status)
 connection.command("webhook")(webhook)
 connection.command("webhooks")(webhooks)
-
-
-class Side(StrEnum):
-    """Which kind of account."""
-
-    store = "store"
-    crm = "crm"
 
 
 @connection.command("add")
@@ -53,7 +47,7 @@ def add(
         if side is Side.store
         else crm_connector(platform).manifest.secrets
     )
-    secrets = _from_stdin() if secrets_stdin else _asked(wanted)
+    secrets = from_stdin() if secrets_stdin else asked_for(wanted)
     opened = house()
     connect = connect_store if side is Side.store else connect_crm
     named = name or ("main" if side is Side.store else "crm")
@@ -68,17 +62,3 @@ def show(tenant: Annotated[str, typer.Argument(help="The merchant.")]) -> None:
         for side in ("store", "crm"):
             for one in connections_of(scope, side):
                 print(f"{one.side:<6}{one.connection_id:<16}{one.platform:<14}{one.account_id}")
-
-
-def _asked(names: tuple[str, ...]) -> dict[str, str]:
-    return {name: typer.prompt(name, hide_input=True, err=True) for name in names}
-
-
-def _from_stdin() -> dict[str, str]:
-    try:
-        found = json.load(sys.stdin)
-    except ValueError as error:
-        raise BadInput('standard input is not JSON: give {"name": "secret", …}') from error
-    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
-        raise BadInput('standard input is no JSON object of texts: give {"name": "secret", …}')
-    return found

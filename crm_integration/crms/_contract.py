@@ -25,6 +25,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from crm_integration.errors import RemoteError
+from crm_integration.transport.token_auth import Renew
 
 FieldValue = str | int | float | bool | None
 
@@ -36,6 +37,8 @@ class CrmAccess:
     base_url: str
     secrets: Mapping[str, str] = field(repr=False)
     settings: Mapping[str, Any] = field(default_factory=lambda: dict[str, Any]())
+    renew: Renew | None = field(default=None, repr=False)
+    """Gives a token in place of one that the account refused; None where nothing runs out."""
 
 
 Gate = Callable[[str], None]

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from crm_integration.credentials.logins import OAuthLogin
 from crm_integration.crms._contract import Adapter, CrmAccess, DescribeModule, Gate
 from crm_integration.errors import BadInput
 from crm_integration.transport.quota import CallBudget
@@ -49,6 +50,8 @@ class CrmManifest(BaseModel):
     budgets: dict[str, CallBudget]
     """Endpoint class -> its budget; `all` counts every call, `day` those of a day."""
     secrets: tuple[str, ...]
+    logins: dict[str, OAuthLogin] = {}
+    """Other ways to log in, by name, whose tokens run out and are renewed."""
     settings: tuple[str, ...] = ()
     offers: tuple[Offer, ...] = ()
     """What this adapter has of the methods that may be absent."""

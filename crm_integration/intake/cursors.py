@@ -16,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from crm_integration.intake.extract import Extracted, OpenStore, extract
+from crm_integration.intake.extract import Extracted, extract
 from crm_integration.intake.limits import admitted
+from crm_integration.intake.open_store import OpenStore
 from crm_integration.intake.raw_records import FUTURE_TOLERANCE, Kept
 from crm_integration.storage.bulk import stage
 from crm_integration.storage.tables.intake import proven_spans, raw_records

@@ -6,14 +6,10 @@ the place in the listing are committed together, and the next run goes on behind
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine
-
-from crm_integration.credentials import vault
-from crm_integration.errors import NeedsReconnect, RemoteError
 from crm_integration.intake.deletions import (
     end_idle_hold,
     keep_gone,
@@ -27,25 +23,13 @@ from crm_integration.intake.listing_places import (
     place_of,
     remember,
 )
+from crm_integration.intake.open_store import OpenStore, refuse_another
 from crm_integration.intake.raw_reading import missing_parents, still_doubtful
 from crm_integration.intake.raw_records import Kept, Observation, keep
 from crm_integration.intake.steps import NAMED_READ, PAGE_KEPT, reached
 from crm_integration.intake.unreadable import keep_back_unreadable, release_readable
-from crm_integration.stores._contract import (
-    Client,
-    Gate,
-    Gone,
-    Page,
-    SourceObject,
-    StoreAccess,
-    Window,
-    unmetered,
-)
-from crm_integration.stores._registry import StoreConnector, StoreManifest, connector
-from crm_integration.tenancy.connections import StoredConnection
+from crm_integration.stores._contract import Gone, Page, SourceObject, Window
 from crm_integration.tenancy.scope import Tenancy
-from crm_integration.transport.budget import BudgetGate, agreed_budgets
-from crm_integration.transport.quota import Purpose
 
 FETCH_BATCH = 100
 """Direct reads kept per transaction."""
@@ -92,78 +76,6 @@ class Extracted:
             self.resumed or other.resumed,
             self.complete and other.complete,
         )
-
-
-@dataclass(frozen=True)
-class OpenStore:
-    """A store connection with a client that has shown to be the right account."""
-
-    tenant: str
-    connection: StoredConnection
-    connector: StoreConnector
-    client: Client
-
-    def close(self) -> None:
-        """Give the client back."""
-        self.client.close()
-
-
-def open_store(
-    tenancy: Tenancy,
-    ops: Engine,
-    tenant: str,
-    connection: StoredConnection,
-    purpose: Purpose = "reconcile",
-) -> OpenStore:
-    """Open a client and compare the account's own id before the first call that matters.
-
-    `purpose` says how much of the account's budget its calls may use.
-    Raises NeedsReconnect when another account answers, and what the client's check raises.
-    """
-    with tenancy.scope(tenant) as scope:
-        secrets = vault.open_secrets(scope, connection.connection_id)
-    platform = connector(connection.platform)
-    gate = _gate(tenancy, ops, platform.manifest, connection, secrets)
-    if isinstance(gate, BudgetGate):
-        gate.tenant, gate.purpose = tenant, purpose
-    client = platform.open(StoreAccess(connection.base_url, secrets, connection.known(), gate))
-    store = OpenStore(tenant, connection, platform, client)
-    try:
-        check(store)
-    except RemoteError:
-        client.close()
-        raise
-    return store
-
-
-def check(store: OpenStore) -> None:
-    """Does the right account answer? Raises NeedsReconnect if not, and what the client's check
-    raises."""
-    account = store.connector.extract.check(store.client)
-    if account.account_id != store.connection.account_id:
-        raise NeedsReconnect(
-            f"connection {store.connection.connection_id} of {store.tenant} answers as another "
-            "account than the one it was made for: no call was made; reconnect it",
-            code="other_account",
-        )
-
-
-def _gate(
-    tenancy: Tenancy,
-    ops: Engine,
-    manifest: StoreManifest,
-    connection: StoredConnection,
-    secrets: Mapping[str, str],
-) -> Gate:
-    """The budget of whoever the vendor meters: this connection, or all who share one key."""
-    budgets = {**manifest.budgets, **agreed_budgets(connection.settings)}
-    if not budgets:
-        return unmetered
-    holder = connection.account_id
-    if manifest.metered_secret is not None:
-        holder = secrets[manifest.metered_secret]
-    account = tenancy.master.digest("budget", f"{manifest.platform}/{holder}".encode())
-    return BudgetGate(ops, manifest.platform, account, budgets, "store")
 
 
 def extract(
@@ -305,7 +217,7 @@ def fetch(
             )
         reached(NAMED_READ)
     if gone:
-        check(store)
+        refuse_another(store)
     with tenancy.scope(store.tenant) as scope:
         place = (store.connection.connection_id, object_type)
         kept = kept + keep_gone(scope, *place, gone, run_id=run_id)

@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 
 from crm_integration.errors import CrmIntegrationError
 from crm_integration.intake.drop_table import Named, Thin, acknowledge
-from crm_integration.intake.extract import OpenStore, fetch
+from crm_integration.intake.extract import fetch
+from crm_integration.intake.open_store import OpenStore
 from crm_integration.tenancy.scope import Tenancy
 
 

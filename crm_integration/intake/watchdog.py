@@ -17,8 +17,8 @@ from sqlalchemy import Engine, func, or_, select
 
 from crm_integration.audit import trail
 from crm_integration.errors import BadSetting, CrmIntegrationError
-from crm_integration.intake.extract import OpenStore
 from crm_integration.intake.heard_topics import Known, known_topics, note_looks
+from crm_integration.intake.open_store import OpenStore
 from crm_integration.intake.silence import SILENT_AFTER, has_unread, polled_instead
 from crm_integration.intake.webhook_gaps import mend_gaps, open_gap
 from crm_integration.intake.webhook_paths import PREFIX, make_path, newest_secret, path_digest

@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import Integer, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from crm_integration.intake.extract import OpenStore, extract
+from crm_integration.intake.extract import extract
+from crm_integration.intake.open_store import OpenStore
 from crm_integration.intake.raw_records import FUTURE_TOLERANCE
 from crm_integration.storage.tables.intake import webhook_gaps as table
 from crm_integration.stores._contract import Window

@@ -53,6 +53,7 @@ class HubSpotApp:
         properties = "/crm/v3/properties/{kind}"
         linked = "/crm/v4/objects/{start}/{key}/associations"
         return [
+            *self._login_routes(),
             route("/account-info/v3/details", "GET", self._account),
             route(f"{one_kind}/batch/read", "POST", objects.batch_read),
             route(f"{one_kind}/batch/create", "POST", objects.batch_create),
@@ -79,6 +80,16 @@ class HubSpotApp:
             route(f"{linked}/default/{{end}}/{{other}}", "PUT", links.put_default),
         ]
 
+    def _login_routes(self) -> list[Route]:
+        """Where an app's tokens come from, in an account that has such an app."""
+        desk = self.portal.desk
+        if desk is None:
+            return []
+        return [
+            Route("/oauth/authorize", desk.authorize, methods=["GET"]),
+            Route("/oauth/v3/token", desk.token, methods=["POST"]),
+        ]
+
     def _guarded(self, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
             try:
@@ -98,7 +109,9 @@ class HubSpotApp:
 
     def _authenticate(self, request: Request) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or token != self.portal.settings.token:
+        desk = self.portal.desk
+        known = token == self.portal.settings.token or (desk is not None and desk.knows(token))
+        if scheme.lower() != "bearer" or not known:
             raise Refused(
                 401,
                 "INVALID_AUTHENTICATION",

@@ -27,6 +27,7 @@ from crm_integration.sandbox.portal_properties import (
     zulu,
 )
 from crm_integration.sandbox.portal_reshaping import reshaped
+from crm_integration.sandbox.token_desk import TokenDesk
 
 MATCHED_BY = {"contacts": "email", "companies": "name"}
 
@@ -82,8 +83,14 @@ class PortalSettings:
 class PortalState:
     """Records of one account. Ids are unique over all object types."""
 
-    def __init__(self, settings: PortalSettings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: PortalSettings,
+        clock: Callable[[], float] = time.time,
+        desk: TokenDesk | None = None,
+    ) -> None:
         self.settings = settings
+        self.desk = desk
         self.clock = clock
         self._shelves: dict[str, _Shelf] = {}
         self._next_id = settings.portal_id * 1000 + 1

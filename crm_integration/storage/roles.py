@@ -7,13 +7,14 @@ data are made without any of that, and a process refuses to start on one that ha
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import LiteralString
 
 import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, text
 
-from crm_integration.errors import UnsafeRole
+from crm_integration.errors import StorageError, UnsafeRole
 from crm_integration.storage.embedded import SUPERUSER, EmbeddedServer
 
 OWNER, APP, INTAKE, OPS, DAGSTER = (
@@ -25,7 +26,9 @@ OWNER, APP, INTAKE, OPS, DAGSTER = (
 )
 ROLES = (OWNER, APP, INTAKE, OPS, DAGSTER)
 _LOCK = 7_265_001  # any number: the advisory lock that lets one process at a time do this
-_READY = "crm_integration: roles and grants, version 2"
+_READY = "crm_integration: roles and grants, version 3"
+HEADS = Path(__file__).with_name("audit_heads.sql")
+"""What a superuser runs on a server that is not the embedded one."""
 
 _ROLE_OPTIONS: LiteralString = (
     "{} ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION NOINHERIT"
@@ -77,6 +80,7 @@ def ensure_databases(server: EmbeddedServer, prefix: str = "crm_integration") ->
         _ensure_database(connection, dagster, DAGSTER)
         with _administrator(server, prefix) as inside:
             _grant_schema(inside, OWNER, (APP, INTAKE, OPS))
+            inside.execute(HEADS.read_bytes())
         with _administrator(server, dagster) as inside:
             _grant_schema(inside, DAGSTER, ())
         _grant_connect(connection, prefix)
@@ -112,6 +116,15 @@ def assert_safe_role(connection: Connection, role: str) -> None:
         faults = [reason for key, reason in _REASONS.items() if found[key]]
         if faults:
             raise UnsafeRole(_complaint(role, found["name"], faults))
+
+
+def assert_audit_heads(connection: Connection) -> None:
+    """Raises StorageError where a server of one's own lacks what guards the audit trail's end."""
+    if connection.scalar(text("select to_regproc('audit_heads.advance')")) is None:
+        raise StorageError(
+            "this database has no audit_heads: as a superuser run "
+            f"psql -d <database> -f {HEADS}, then start again"
+        )
 
 
 def _complaint(role: str, name: str, faults: list[str]) -> str:

@@ -23,6 +23,7 @@ INSIDE = "tenant_id = (select nullif(current_setting('app.tenant_id', true), '')
 APP_GRANTS = {
     "tenants": "SELECT, INSERT",
     "audit_trail": "SELECT, INSERT",
+    "credential_changes": "SELECT, INSERT",
     "webhook_drop": "SELECT",
     "raw_records": "SELECT, INSERT, UPDATE (seen_again, seen_at, outcome)",
     "attempts": "SELECT, INSERT",
@@ -42,6 +43,7 @@ OPS_READS = {
     "rows, failed, highest_raw_id, rules_version, details, run_id, decided_at",
     "ledger": "tenant_id, connection_id, object_type, state, next_try_at, claim_expires_at, "
     "waiting_since",
+    "credential_changes": "tenant_id, change_id, connection_id, before, state, reason, changed_at",
     "proofs": "tenant_id, proof_id, entity, day, passed, counts, problem, highest_raw_id, run_id, "
     "proven_at",
     "carts": "tenant_id, cart_changed_at, completed_at, customer_id, settled",

@@ -20,6 +20,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol, Self
 
 from crm_integration.canonical.model import StoreObject
+from crm_integration.transport.token_auth import Renew
 
 JsonObject = dict[str, Any]
 
@@ -44,6 +45,8 @@ class StoreAccess:
     secrets: Mapping[str, str] = field(repr=False)
     settings: Mapping[str, Any] = field(default_factory=lambda: dict[str, Any]())
     gate: Gate = field(default=unmetered, repr=False)
+    renew: Renew | None = field(default=None, repr=False)
+    """Gives a token in place of one that the account refused; None where nothing runs out."""
 
 
 @dataclass(frozen=True)

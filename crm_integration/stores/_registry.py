@@ -14,6 +14,7 @@ from typing import Literal, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from crm_integration.credentials.logins import OAuthLogin
 from crm_integration.errors import BadInput
 from crm_integration.stores._contract import (
     Client,
@@ -74,6 +75,8 @@ class StoreManifest(BaseModel):
     """What a store is to be subscribed to, as its deliveries name it."""
     secrets: tuple[str, ...]
     """Names of the credentials a connection must hold."""
+    logins: dict[str, OAuthLogin] = {}
+    """Other ways to log in, by name, whose tokens run out and are renewed."""
     settings: tuple[str, ...] = ()
     """Names of the connection settings this connector understands."""
 

@@ -7,6 +7,7 @@ run compares it before its first call.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 from crm_integration.crms._contract import CrmAccess
@@ -19,6 +20,13 @@ from crm_integration.sync.path import House
 from crm_integration.tenancy.connections import StoredConnection, save_connection
 
 
+class Side(StrEnum):
+    """Which kind of account."""
+
+    store = "store"
+    crm = "crm"
+
+
 def connect_store(
     house: House,
     tenant: str,
@@ -29,9 +37,12 @@ def connect_store(
     *,
     actor: str,
     budgets: Mapping[str, Mapping[str, float]] | None = None,
+    login: str = "",
+    lives: float | None = None,
 ) -> StoredConnection:
     """Check the shop's credentials and keep the connection.
 
+    `login`: by which of the manifest's logins its tokens came, and `lives` so many seconds.
     Its settings are those of the tenant file that the connector's manifest names, and the
     `budgets` of the account's plan: {class: {calls, seconds}}. Raises
     BadInput for missing secrets or a shop that is connected already, NeedsReconnect, Transient.
@@ -53,10 +64,10 @@ def connect_store(
         account.account_id,
         account.currency,
         account.timezone,
-        {**settings, **({"budgets": dict(budgets)} if budgets else {})},
+        {**settings, **_by(login), **({"budgets": dict(budgets)} if budgets else {})},
     )
     with house.engines.tenancy.scope(tenant) as scope:
-        save_connection(scope, connection, secrets, actor=actor)
+        save_connection(scope, connection, secrets, actor=actor, lives=lives)
     return connection
 
 
@@ -70,9 +81,12 @@ def connect_crm(
     *,
     actor: str,
     settings: Mapping[str, Any] | None = None,
+    login: str = "",
+    lives: float | None = None,
 ) -> StoredConnection:
     """Check the CRM's credentials and keep the connection.
 
+    `login`: by which of the manifest's logins its tokens came, and `lives` so many seconds.
     `settings` may hold `budgets` of the account's plan: {class: {calls, seconds}}. Raises
     BadInput for missing secrets or an account that belongs to another tenant.
     """
@@ -84,11 +98,15 @@ def connect_crm(
     finally:
         adapter.close()
     connection = StoredConnection(
-        connection_id, "crm", crm, base_url, account_id, settings=dict(settings or {})
+        connection_id, "crm", crm, base_url, account_id, settings={**(settings or {}), **_by(login)}
     )
     with house.engines.tenancy.scope(tenant) as scope:
-        save_connection(scope, connection, secrets, actor=actor)
+        save_connection(scope, connection, secrets, actor=actor, lives=lives)
     return connection
+
+
+def _by(login: str) -> dict[str, str]:
+    return {"login": login} if login else {}
 
 
 def _uncounted(endpoint_class: str) -> None:

@@ -86,6 +86,7 @@ def sync_crm(
         session.doubt()
     finally:
         run.calls = session.close()
+    session.learn(run.refusal)
     if session.may_hold():
         with tenancy.scope(tenant, durable=False) as scope:
             run.withheld = waiting_for_approval(scope, connection.connection_id)

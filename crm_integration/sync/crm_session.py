@@ -16,10 +16,15 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select
 
+from crm_integration.credentials import standing as logins
 from crm_integration.credentials import vault
+from crm_integration.credentials.logins import ACCESS
+from crm_integration.credentials.renewal import Login
+from crm_integration.credentials.standing import OTHER_ACCOUNT, LoginState
+from crm_integration.credentials.vault import Credential
 from crm_integration.crms._contract import Adapter, CrmAccess, FieldNeed
 from crm_integration.crms._registry import crm_connector
-from crm_integration.errors import NeedsReconnect, RemoteError, Transient
+from crm_integration.errors import MissingScope, NeedsReconnect, RemoteError, Transient
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.sync import merged_records
@@ -99,8 +104,8 @@ class CrmSession:
     kept_back: Collection[str] = ()
     """Object types with rewrites that wait for a person, or waited for one."""
     account: CrmAccount | None = None
-    secrets: Mapping[str, str] | None = field(default=None, repr=False)
-    """Those of the account, where they were read already."""
+    credential: Credential | None = field(default=None, repr=False)
+    """The account's login, where it was read already."""
     gate: BudgetGate | None = None
     """Counts also the calls of an account that turned out to be another one."""
 
@@ -110,8 +115,9 @@ class CrmSession:
         found = self._look(scope)
         new = any(State.pending in one for one in found.rows.values())
         if self.accounts is not None and new:
-            self.secrets = self._open_secrets(scope)
-            self._reopen(self.accounts, self.secrets)
+            self.credential = self._credential(scope)
+            if not self.credential.due and not self.credential.rests:
+                self._reopen(self.accounts, self.credential.secrets)
         return found.stopped
 
     def _look(self, scope: TenantScope) -> Standing:
@@ -235,8 +241,8 @@ class CrmSession:
             waiting = self._may_claim(there) or any_due(
                 *place, self.rules_version, mapping.rules_digest, among=only
             )
-            if waiting and self.secrets is None and self.account is None:
-                self.secrets = self._open_secrets(scope)
+            if waiting and self.credential is None and self.account is None:
+                self.credential = self._credential(scope)
         return waiting
 
     def prepared(self, mapping: CompiledMapping) -> Adapter:
@@ -272,21 +278,50 @@ class CrmSession:
         return None if self.among is None else self.among.get(object_type, ())
 
     def opened(self) -> CrmAccount:
-        """The account, once it has shown to be the one the connection was made for."""
+        """The account, once it has shown to be the one the connection was made for.
+
+        Its login is renewed first where it runs out. Raises NeedsReconnect, without a call, for one
+        that was refused and rests.
+        """
         if self.account is not None:
             return self.account
-        secrets = self.secrets
-        if secrets is None:
+        known = self.credential
+        if known is None:
             with self.engines.tenancy.scope(self.tenant, durable=False) as scope:
-                secrets = self._open_secrets(scope)
+                known = self._credential(scope)
+        known.refuse_resting(self.tenant, self.connection.connection_id)
+        self.credential = known = self.login().fresh(known)
         if self.accounts is None:
-            self.account = self._open(secrets)
+            self.account = self._open(known)
             return self.account
-        kept = self._reopen(self.accounts, secrets)
+        kept = self._reopen(self.accounts, known.secrets)
         if kept is None:
-            kept = self.account = self._open(secrets)
-            self.accounts.keep(self.tenant, self.connection, secrets, kept)
+            kept = self.account = self._open(known)
+            self.accounts.keep(self.tenant, self.connection, known.secrets, kept)
         return kept
+
+    def login(self) -> Login:
+        """How the account's tokens are renewed."""
+        manifest = crm_connector(self.connection.platform).manifest
+        return Login(
+            self.engines.tenancy,
+            self.tenant,
+            self.connection.connection_id,
+            self.connection.base_url,
+            manifest.logins.get(self.connection.login),
+        )
+
+    def learn(self, refusal: RemoteError | None) -> None:
+        """Keep what the account said of our login."""
+        known = self.credential
+        healed = refusal is None and known is not None and known.state is LoginState.missing_scope
+        if not healed and not isinstance(refusal, (NeedsReconnect, MissingScope)):
+            return
+        with self.engines.tenancy.scope(self.tenant) as scope:
+            if refusal is None:
+                logins.works(scope, self.connection.connection_id)
+            else:
+                logins.refused(scope, self.connection.connection_id, refusal)
 
     def _reopen(
         self, accounts: OpenAccounts[CrmAccount], secrets: Mapping[str, str]
@@ -298,10 +333,10 @@ class CrmSession:
             self.account, self.gate = kept, kept.gate
         return kept
 
-    def _open_secrets(self, scope: TenantScope) -> Mapping[str, str]:
-        return vault.open_secrets(scope, self.connection.connection_id)
+    def _credential(self, scope: TenantScope) -> Credential:
+        return vault.open_credential(scope, self.connection.connection_id)
 
-    def _open(self, secrets: Mapping[str, str]) -> CrmAccount:
+    def _open(self, known: Credential) -> CrmAccount:
         crm = crm_connector(self.connection.platform)
         account = f"{self.connection.platform}/{self.connection.account_id}".encode()
         gate = self.gate = self.gate or BudgetGate(
@@ -312,21 +347,39 @@ class CrmSession:
             purpose=self.purpose,
             tenant=self.tenant,
         )
-        access = CrmAccess(self.connection.base_url, secrets, self.connection.settings)
-        adapter = crm.open(access, gate)
+        adapter = crm.open(self._access(known, renewable=True), gate)
         try:
             self._refuse_another(adapter)
         except RemoteError:
             adapter.close()
             raise
+        if known.state in logins.RESTING:
+            with self.engines.tenancy.scope(self.tenant) as scope:
+                logins.works(scope, self.connection.connection_id)
         return CrmAccount(adapter, gate)
+
+    def _access(self, known: Credential, *, renewable: bool) -> CrmAccess:
+        renew = self._renewed if renewable and self.login().way is not None else None
+        secrets, settings = known.secrets, self.connection.settings
+        return CrmAccess(self.connection.base_url, secrets, settings, renew)
+
+    def _renewed(self, refused: str) -> str:
+        """A token in place of one that ran out under way; it has to open the same account."""
+        self.credential = found = self.login().renewed(refused)
+        crm, gate = crm_connector(self.connection.platform), self.gate
+        adapter = crm.open(self._access(found, renewable=False), gate or _uncounted)
+        try:
+            self._refuse_another(adapter)
+        finally:
+            adapter.close()
+        return found.secrets[ACCESS]
 
     def _refuse_another(self, adapter: Adapter) -> None:
         if adapter.account_id() != self.connection.account_id:
             raise NeedsReconnect(
                 f"the CRM of {self.tenant} answers as another account than the one it was "
                 "connected to: nothing was written; reconnect it",
-                code="other_account",
+                code=OTHER_ACCOUNT,
             )
 
     def _all(self) -> tuple[UUID, ...] | None:
@@ -348,3 +401,7 @@ class CrmSession:
                 )
             )
         return bool(found)
+
+
+def _uncounted(endpoint_class: str) -> None:
+    """The gate where none was made: nothing was called before."""

@@ -14,8 +14,8 @@ from crm_integration.credentials import vault
 from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import RemoteError, Transient
 from crm_integration.intake.drop_table import drain
-from crm_integration.intake.extract import OpenStore, open_store
 from crm_integration.intake.named import read_named
+from crm_integration.intake.open_store import OpenStore, open_store
 from crm_integration.intake.raw_reading import underived
 from crm_integration.mapping.tenant_file import compiled_mappings
 from crm_integration.quality.rules import rules_version
@@ -163,11 +163,11 @@ class LivePass:
     def _opened(self, tenant: str, store: StoredConnection) -> OpenStore:
         engines = self.house.engines
         with engines.tenancy.scope(tenant, durable=False) as scope:
-            secrets = vault.open_secrets(scope, store.connection_id)
-        kept = self.stores.find(tenant, store, secrets)
+            known = vault.open_credential(scope, store.connection_id)
+        kept = None if known.due else self.stores.find(tenant, store, known.secrets)
         if kept is None:
             kept = open_store(engines.tenancy, engines.ops, tenant, store, "live")
-            self.stores.keep(tenant, store, secrets, kept)
+            self.stores.keep(tenant, store, kept.secrets, kept)
         return kept
 
     def _waiting(self, tenant: str, store: StoredConnection) -> frozenset[str]:

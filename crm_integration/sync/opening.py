@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from crm_integration.credentials.master_key import master_key
 from crm_integration.settings import Settings
 from crm_integration.storage.engine import engine_for
-from crm_integration.storage.roles import APP, OPS, assert_safe_role
+from crm_integration.storage.roles import APP, OPS, assert_audit_heads, assert_safe_role
 from crm_integration.storage.schema import assert_current, migrate
 from crm_integration.storage.urls import DatabaseUrls, resolve
 from crm_integration.sync.engines import Engines
@@ -47,3 +47,4 @@ def _check(engine: Engine, role: str) -> None:
         assert_safe_role(connection, role)
         if role == APP:
             assert_current(connection)
+            assert_audit_heads(connection)

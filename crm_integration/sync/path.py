@@ -18,8 +18,9 @@ from crm_integration.canonical.identity import lock_identities
 from crm_integration.errors import CrmIntegrationError
 from crm_integration.intake.cursors import reconcile
 from crm_integration.intake.drop_table import drain
-from crm_integration.intake.extract import OpenStore, extract, fetch, open_store
+from crm_integration.intake.extract import extract, fetch
 from crm_integration.intake.named import read_named
+from crm_integration.intake.open_store import OpenStore, open_store
 from crm_integration.intake.raw_reading import underived_days
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.mapping.tenant_file import TenantConfig, compiled_mappings, tenant_config

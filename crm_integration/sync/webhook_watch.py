@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from crm_integration.errors import CrmIntegrationError
-from crm_integration.intake.extract import OpenStore, open_store
+from crm_integration.intake.open_store import OpenStore, open_store
 from crm_integration.intake.watchdog import Look, is_watched, look, mend
 from crm_integration.intake.webhook_gaps import Fetched, fetch_gaps
 from crm_integration.sync.path import House

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.exc import IntegrityError
 
 from crm_integration.audit import trail
-from crm_integration.credentials import vault
+from crm_integration.credentials import standing, vault
 from crm_integration.errors import BadInput, NotFound
 from crm_integration.storage.tables.tenancy import connections
 from crm_integration.tenancy.scope import TenantScope
@@ -36,6 +36,11 @@ class StoredConnection:
     timezone: str | None = None
     settings: Mapping[str, Any] = field(default_factory=lambda: dict[str, Any]())
 
+    @property
+    def login(self) -> str:
+        """Which of the manifest's `logins` it was connected by; empty for keys that run not out."""
+        return str(self.settings.get("login", ""))
+
     def known(self) -> dict[str, Any]:
         """The settings, and the zone that the account stated when it was connected: some stores
         write times without one, and a replay must read them as the first look did."""
@@ -49,8 +54,10 @@ def save_connection(
     secrets: Mapping[str, str],
     *,
     actor: str,
+    lives: float | None = None,
 ) -> None:
-    """Keep a connection and its secrets, replacing an earlier state of the same connection.
+    """Keep a connection and its secrets, replacing an earlier state of the same connection: a
+    login that was refused works again. `lives`: seconds until its access token runs out.
 
     Raises BadInput when the account belongs to another tenant or another connection, and when
     this connection was made for another account: all that is bound under it is that one's.
@@ -77,7 +84,8 @@ def save_connection(
             f"connection {connection.connection_id} was made for another account: make a new "
             "connection for this one"
         )
-    vault.store_secrets(scope, connection.connection_id, secrets)
+    vault.store_secrets(scope, connection.connection_id, secrets, lives=lives)
+    standing.works(scope, connection.connection_id)
     trail.record(
         scope,
         actor=actor,

@@ -70,6 +70,10 @@ class Tenancy:
             enter_walls(connection, tenant, durable=durable)
             yield TenantScope(tenant, connection, self._keys_of(connection, tenant))
 
+    def apart(self) -> Tenancy:
+        """The same walls over connections of their own, whatever `on_one_connection` shares."""
+        return replace(self, connection=None, joint=None)
+
     @contextmanager
     def on_one_connection(self, *, joined: bool = False) -> Generator[Tenancy]:
         """The same scopes, one after another on one connection: for many short transactions.

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from crm_integration.audit.trail import first_broken_entry
+from crm_integration.audit.trail import verify
 from crm_integration.canonical.identity_actions import accept, dismiss, split
 from crm_integration.canonical.identity_list import merges, suggestions
 from crm_integration.canonical.identity_suggestions import suggest
@@ -122,7 +122,7 @@ def test_a_split_leaves_an_audit_entry_and_an_undone_merge(tenant: Tenant) -> No
     (merge,) = tenant.rows("select * from identity_merges where undone_at is not null")
     assert (merge.undone_by, merge.undone_reason) == ("cli:ada", "father and son")
     with tenant.scope() as scope:
-        assert first_broken_entry(scope) is None
+        assert verify(scope).problem is None
         with pytest.raises(BadInput, match="undone already"):
             split(scope, merge_id, actor="test", reason="again")
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from crm_integration.errors import NeedsReconnect, Permanent, Transient
-from crm_integration.intake.extract import extract, open_store
+from crm_integration.intake.extract import extract
+from crm_integration.intake.open_store import open_store
 from crm_integration.intake.raw_records import Observation
 from crm_integration.sandbox.faults import FaultRule
 from crm_integration_tests.house import WHOLE, Tenant

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from crm_integration.intake.drop_table import drain, put
-from crm_integration.intake.extract import OpenStore
+from crm_integration.intake.open_store import OpenStore
 from crm_integration.intake.silence import LATE, SILENT_AFTER
 from crm_integration.intake.watchdog import DISABLED, MISSING, SILENT, Look, look, mend
 from crm_integration.intake.webhook_gaps import fetch_gaps

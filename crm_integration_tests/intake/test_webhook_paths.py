@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
-from crm_integration.audit.trail import first_broken_entry
+from crm_integration.audit.trail import verify
 from crm_integration.errors import BadInput, NotFound
 from crm_integration.intake.path_lookup import ask
 from crm_integration.intake.webhook_paths import (
@@ -167,7 +167,7 @@ def test_rotations_are_in_the_audit_trail(tenant: Tenant) -> None:
         ("webhook.secret", "main", "test", {"overlap_seconds": 3600}),
     ]
     with tenant.scope() as scope:
-        assert first_broken_entry(scope) is None
+        assert verify(scope).problem is None
 
 
 def test_only_a_store_has_a_webhook_address(house: House, tenant: Tenant) -> None:

@@ -11,7 +11,8 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-from crm_integration.intake.extract import extract, open_store
+from crm_integration.intake.extract import extract
+from crm_integration.intake.open_store import open_store
 from crm_integration.mapping.tenant_file import compiled_mappings, tenant_config
 from crm_integration.quality.rules import rules_version
 from crm_integration.sandbox.faults import FaultPlan, FaultRule

@@ -49,7 +49,7 @@ def test_a_release_names_who_did_it_in_the_row_and_in_the_audit_trail(tenancy: T
         assert entry["details"] == {"check": "set_rules", "hold": hold_id}
         row = scope.connection.execute(select(holds).where(holds.c.hold_id == hold_id)).one()
         assert (row.released_by, row.released_at is not None) == ("ana", True)
-        assert trail.first_broken_entry(scope) is None
+        assert trail.verify(scope).problem is None
 
 
 def test_releasing_one_check_leaves_the_hold_of_another(tenancy: Tenancy) -> None:

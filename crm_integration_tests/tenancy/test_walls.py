@@ -287,6 +287,7 @@ def test_ops_reads_no_personal_column(house: House) -> None:
         ).all()
     assert readable
     allowed = {"tenants", "verdicts", "proofs", "holds", "carts", "ledger", "alembic_version"}
+    allowed |= {"credential_changes"}
     assert {row.relname for row in readable} <= allowed | _shared_tables()
     assert ("proofs", "samples") not in {(row.relname, row.attname) for row in readable}
     of_ledger = {row.attname for row in readable if row.relname == "ledger"}

@@ -6,7 +6,7 @@ whose answer did not come is told apart (code `unknown`) from one that was surel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
 
 import httpx
@@ -19,6 +19,7 @@ from crm_integration.errors import NeedsReconnect, Transient
 from crm_integration.transport import http
 from crm_integration.transport.budget import refused
 from crm_integration.transport.http import http_client, retry_after, send
+from crm_integration.transport.token_auth import TokenAuth
 
 _READS: Final = stamina.RetryingCaller(attempts=3, timeout=45.0, wait_max=5.0)
 _LONGEST_WAIT: Final = 10.0
@@ -28,15 +29,6 @@ _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _NO_TOKEN: Final = "this HubSpot connection has no access token: connect the account again"  # noqa: S105
 
 
-class _Bearer(httpx.Auth):
-    def __init__(self, token: str) -> None:
-        self._header = f"Bearer {token}"
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = self._header
-        yield request
-
-
 class Client:
     """Calls to one HubSpot account. `gate` is asked before every call, retries included."""
 
@@ -44,7 +36,7 @@ class Client:
         token = access.secrets.get("access_token", "")
         if not token:
             raise NeedsReconnect(_NO_TOKEN)
-        self._http = http_client(access.base_url, auth=_Bearer(token))
+        self._http = http_client(access.base_url, auth=TokenAuth(token, access.renew))
         self._gate = gate
 
     def get(self, path: str, *, budget: str) -> Answer:

@@ -62,9 +62,43 @@ credentials = tenant_table(
     Column("connection_id", Text, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
     Column("updated_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    # How the login stands (credentials/standing.py); all times by this database's clock.
+    Column("state", Text, nullable=False, server_default="active"),
+    Column("reason", Text),
+    Column("state_since", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("renew_at", DateTime(timezone=True)),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("next_try_at", DateTime(timezone=True)),
+    CheckConstraint(
+        "state in ('active', 'refreshing', 'expiring', 'needs_reconnect', 'revoked', "
+        "'missing_scope')",
+        name="state",
+    ),
     ForeignKeyConstraint(
         ["tenant_id", "connection_id"], ["connections.tenant_id", "connections.connection_id"]
     ),
+)
+
+# Each change of a login's state: what alerts are made of, and what a merchant was told when.
+credential_changes = tenant_table(
+    "credential_changes",
+    Column("change_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("connection_id", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("changed_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
+    ForeignKeyConstraint(
+        ["tenant_id", "connection_id"], ["connections.tenant_id", "connections.connection_id"]
+    ),
+)
+
+Index(
+    "ix_credential_changes_connection",
+    credential_changes.c.tenant_id,
+    credential_changes.c.connection_id,
+    credential_changes.c.change_id.desc(),
 )
 
 mapping_versions = tenant_table(

@@ -23,6 +23,7 @@ from crm_integration.stores.shopify.throttle import Throttle
 from crm_integration.transport.budget import refused
 from crm_integration.transport.http import http_client, retry_after, send
 from crm_integration.transport.retry import repeated
+from crm_integration.transport.token_auth import TokenAuth
 
 _ATTEMPTS = 5
 PATH = f"admin/api/{API_VERSION}/graphql.json"
@@ -43,8 +44,8 @@ class Client(StoreClient):
     def __init__(self, access: StoreAccess) -> None:
         """Raises BadInput for a missing token and for plain http off loopback."""
         token = secret(access, "access_token", fix="install the app in the shop")
-        headers = {"X-Shopify-Access-Token": token, "Accept": "application/json"}
-        super().__init__(access, headers=headers)
+        auth = TokenAuth(token, access.renew, header="X-Shopify-Access-Token", form="{}")
+        super().__init__(access, auth=auth, headers={"Accept": "application/json"})
         self.served_version = API_VERSION
         self.throttle = Throttle()
 

@@ -17,7 +17,8 @@ from sqlalchemy import update
 from crm_integration.audit import trail
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.errors import RemoteError
-from crm_integration.intake.extract import fetch, open_store
+from crm_integration.intake.extract import fetch
+from crm_integration.intake.open_store import open_store
 from crm_integration.mapping.tenant_file import compiled_mappings
 from crm_integration.stores._contract import Window
 from crm_integration.sync.completeness.model import (

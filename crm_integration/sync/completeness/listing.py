@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from crm_integration.intake.extract import OpenStore, check
 from crm_integration.intake.limits import admitted
+from crm_integration.intake.open_store import OpenStore, refuse_another
 from crm_integration.storage.sealing import TenantKeys
 from crm_integration.stores._contract import Gone, SourceObject
 from crm_integration.sync.completeness.frames import frame
@@ -52,7 +52,7 @@ def read_direct(
             else:
                 yield answer
     if gone:
-        check(store)
+        refuse_another(store)
     yield from gone
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import RemoteError
-from crm_integration.intake.extract import OpenStore, open_store
+from crm_integration.intake.open_store import OpenStore, open_store
 from crm_integration.mapping.tenant_file import compiled_mappings
 from crm_integration.stores._registry import connector
 from crm_integration.sync.completeness.crm_side import CrmSide

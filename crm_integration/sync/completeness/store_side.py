@@ -13,7 +13,7 @@ from typing import Any
 from crm_integration.canonical.entities import ENTITIES
 from crm_integration.canonical.model import StoreObject
 from crm_integration.intake.deletions import SUSPECTS, is_held
-from crm_integration.intake.extract import OpenStore
+from crm_integration.intake.open_store import OpenStore
 from crm_integration.intake.raw_reading import RawRecord, newest_of
 from crm_integration.intake.raw_records import CAME_BACK
 from crm_integration.storage.tables.intake import GONE

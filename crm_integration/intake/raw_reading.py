@@ -22,6 +22,7 @@ from sqlalchemy import (
     Subquery,
     and_,
     bindparam,
+    exists,
     false,
     func,
     lateral,
@@ -74,6 +75,14 @@ def underived(scope: TenantScope, connection_id: str) -> frozenset[str]:
     return frozenset(scope.connection.execute(_UNDERIVED, place).scalars())
 
 
+def any_underived(scope: TenantScope) -> bool:
+    """Whether the tenant has such a record, of whatever connection."""
+    return bool(scope.connection.scalar(_ANY_UNDERIVED, {"tenant": scope.tenant}))
+
+
+_ANY_UNDERIVED = select(
+    exists().where(raw_records.c.tenant_id == bindparam("tenant"), raw_records.c.outcome.is_(None))
+)
 _UNDERIVED = (
     select(raw_records.c.object_type)
     .where(*OF_CONNECTION, raw_records.c.outcome.is_(None))

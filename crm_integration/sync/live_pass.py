@@ -16,7 +16,7 @@ from crm_integration.errors import RemoteError, Transient
 from crm_integration.intake.drop_table import drain
 from crm_integration.intake.named import read_named
 from crm_integration.intake.open_store import OpenStore, open_store
-from crm_integration.intake.raw_reading import underived
+from crm_integration.intake.raw_reading import any_underived, underived
 from crm_integration.mapping.tenant_file import compiled_mappings
 from crm_integration.quality.rules import rules_version
 from crm_integration.quality.watches import Watches
@@ -126,6 +126,11 @@ class LivePass:
             brought = self._take_in(store, passed)
             self._derive(store, passed, brought)
         return passed
+
+    def left_underived(self, tenant: str) -> bool:
+        """Whether there is a raw record that nobody derived: whoever kept it may have died."""
+        with self.house.engines.tenancy.scope(tenant, durable=False) as scope:
+            return any_underived(scope)
 
     def close(self) -> None:
         """Give all clients back."""

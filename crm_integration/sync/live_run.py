@@ -33,6 +33,7 @@ from crm_integration.sync.orphaned_claims import GRACE, release
 from crm_integration.sync.report import unforeseen
 from crm_integration.sync.setbacks import Setbacks
 from crm_integration.sync.turns import Turns
+from crm_integration.tenancy.tenants import all_tenants
 from crm_integration.transport.slots import Slots
 
 AT_ONCE = 32
@@ -110,7 +111,8 @@ class LiveRun:
         return self.done
 
     def _take_over(self) -> None:
-        """What a run whose process is gone had claimed is to be written soon."""
+        """What a run whose process is gone had claimed is to be written soon, and what it had kept
+        and not derived is to be derived: no delivery tells of that any more."""
         try:
             tenants = tenants_in_flight(self.lanes.ops) if self.lanes.orphans else set[str]()
             for tenant in filter(self.lanes.drains, tenants):
@@ -118,6 +120,9 @@ class LiveRun:
                     held = sum(release(scope, one) for one in self.lanes.orphans)
                 if held:
                     self._later[tenant] = time.monotonic() + GRACE
+            for tenant in all_tenants(self.lanes.ops) if self.lanes.orphans else ():
+                if self.lanes.drains(tenant) and self.one_pass.left_underived(tenant):
+                    self._later.setdefault(tenant, time.monotonic())
         except (SQLAlchemyError, CrmIntegrationError) as error:
             _log.warning("claims of a lost run stay until they run out: %s", type(error).__name__)
 

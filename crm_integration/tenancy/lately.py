@@ -22,7 +22,7 @@ MOST = 20_000
 class Lately:
     """Answers of a process, each of one tenant. A tenant is in one pass at a time."""
 
-    seconds: float = SECONDS
+    seconds: float = field(default_factory=lambda: SECONDS)
     _noted: dict[tuple[str, Hashable], float] = field(
         default_factory=lambda: dict[tuple[str, Hashable], float](), repr=False
     )

@@ -170,9 +170,10 @@ def _unread(everywhere: Engine) -> int:
 
 
 def _on_its_way(everywhere: Engine) -> int:
-    """Rows that a driver would still send, now or a little later."""
+    """Rows that a driver would still send, now or a little later, and what it would derive."""
     waits = text(
-        "select count(*) from ledger where state in ('pending', 'in_flight', 'retry', 'unknown')"
+        "select (select count(*) from ledger where state in ('pending', 'in_flight', 'retry',"
+        " 'unknown')) + (select count(*) from raw_records where outcome is null)"
     )
     with everywhere.connect() as connection:
         return connection.execute(waits).scalar_one()

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from crm_integration.credentials import standing
 from crm_integration.crms.hubspot import client as hubspot_client
 from crm_integration.intake import poison
 from crm_integration.stores.shopify import throttle
@@ -29,6 +30,7 @@ from crm_integration.sync import (
     setbacks,
     waiting,
 )
+from crm_integration.tenancy import lately
 from crm_integration.transport import http, retry
 
 CLAIM = 3.6
@@ -61,6 +63,9 @@ def hurry(*, next_day: bool = False) -> dict[tuple[Any, str], Any]:
         (live_run, "LONGEST_PAUSE"): 2.0,
         (live_pass, "LONGEST_SILENCE"): 0.5,
         (setbacks, "FIRST"): 0.05,
+        (lately, "SECONDS"): 0.5,
+        (standing, "FIRST_REST"): 0.1,
+        (standing, "LONGEST_REST"): 2.0,
         (orphaned_claims, "GRACE"): 0.2,
         (live_run, "GRACE"): 0.2,
         (poison, "WAITS"): timedelta(seconds=1),

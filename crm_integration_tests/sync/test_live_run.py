@@ -10,7 +10,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from crm_integration.intake import drop_table
+from crm_integration.intake import drop_table, lanes
 from crm_integration.intake.drop_table import lane_of
 from crm_integration.intake.lanes import ALL_LANES, Lanes, held_lanes, holders
 from crm_integration.intake.poison import TRIES
@@ -19,7 +19,7 @@ from crm_integration.sandbox.faults import FaultRule
 from crm_integration.sync import live_run
 from crm_integration.sync.live_pass import LivePass, Passed
 from crm_integration.sync.live_run import LiveRun
-from crm_integration_tests.house import House, Tenant
+from crm_integration_tests.house import House, Tenant, account, at
 from crm_integration_tests.sync.live import (
     deliver,
     deliver_order,
@@ -131,6 +131,20 @@ def test_what_a_dead_run_was_about_to_ask_its_store_for_is_asked_at_once(
     with running(engine_of(tenant), "next"):
         until(lambda: "ada@example.com" in _contacts(tenant))
     assert queued(tenant) == 0
+
+
+def test_what_a_dead_run_had_kept_and_not_derived_is_written_by_the_next(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died between the two commits: no delivery told of that order any more, and it waited for
+    the customer's next one or for the hour's reconciliation."""
+    with running(engine_of(tenant), "before"):
+        deliver_order(tenant, tenant.shop.guest_order("ada@example.com"))
+        until(lambda: "ada@example.com" in _contacts(tenant))
+    tenant.keep(account(9, at(9), "left@example.com"))
+    monkeypatch.setattr(lanes, "is_gone", lambda process: True)
+    with running(engine_of(tenant), "after"):
+        until(lambda: "left@example.com" in _contacts(tenant))
 
 
 def _named_order(tenant: Tenant, keys: Any, order: int) -> Any:

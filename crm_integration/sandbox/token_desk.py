@@ -41,7 +41,8 @@ class TokenDesk:
     after_renewal: Callable[[], None] = lambda: None
     _codes: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     _access: dict[str, float] = field(default_factory=dict[str, float], repr=False)
-    _refresh: str | None = field(default=None, repr=False)
+    _refresh: set[str] = field(default_factory=set[str], repr=False)
+    """One for each consent."""
     _replaced: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     """A replaced refresh token -> the access token that came with its successor."""
 
@@ -54,14 +55,14 @@ class TokenDesk:
 
     def first(self) -> dict[str, str]:
         """Tokens as a person's consent brings them, without the dance."""
-        given = self._given(None)
+        given = self._given()
         return {one: str(given[one]) for one in ("access_token", "refresh_token")}
 
     def end(self) -> None:
         """The merchant removes the app: no token is good any more."""
         self._access.clear()
         self._replaced.clear()
-        self._refresh = None
+        self._refresh.clear()
 
     async def authorize(self, request: Request) -> Response:
         """The person who is asked always says yes."""
@@ -86,7 +87,7 @@ class TokenDesk:
             case "refresh_token":
                 return self._for_refresh(form.get("refresh_token", ""))
             case "client_credentials":
-                return JSONResponse(self._given(None))
+                return JSONResponse(self._given())
             case _:
                 return self._refuse("unsupported_grant_type")
 
@@ -96,34 +97,34 @@ class TokenDesk:
         proven = challenge and urlsafe_b64encode(digest).rstrip(b"=").decode() == challenge
         if not proven or redirect != form.get("redirect_uri"):
             return self._refuse("invalid_grant")
-        return JSONResponse(self._given(None))
+        return JSONResponse(self._given())
 
     def _for_refresh(self, token: str) -> Response:
-        if self._refresh is not None and token == self._refresh:
-            return self._renewed(token if self.rotates else None)
+        if token in self._refresh or (self.grace and token in self._replaced):
+            self.renewals += 1
+            self.after_renewal()
+            return JSONResponse(self._again(token))
         if token in self._replaced:
-            if self.grace:
-                return self._renewed(token)
             self.reused += 1
             self.end()
         return self._refuse("invalid_grant")
 
-    def _renewed(self, replaced: str | None) -> Response:
-        self.renewals += 1
-        self.after_renewal()
-        return JSONResponse(self._given(replaced, again=True))
+    def _again(self, token: str) -> dict[str, Any]:
+        if not self.rotates:
+            return self._given(token)
+        given = self._given()
+        self._refresh.discard(token)
+        self._replaced[token] = given["access_token"]
+        return given
 
-    def _given(self, replaced: str | None, *, again: bool = False) -> dict[str, Any]:
-        access = secrets.token_urlsafe(24)
+    def _given(self, refresh: str | None = None) -> dict[str, Any]:
+        access, refresh = secrets.token_urlsafe(24), refresh or secrets.token_urlsafe(24)
         self._access[access] = self.clock() + self.seconds
-        if self._refresh is None or replaced is not None or not again:
-            self._refresh = secrets.token_urlsafe(24)
-        if replaced is not None:
-            self._replaced[replaced] = access
+        self._refresh.add(refresh)
         return {
             "token_type": "bearer",
             "access_token": access,
-            "refresh_token": self._refresh,
+            "refresh_token": refresh,
             "expires_in": self.seconds,
         }
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm_integration.errors import CrmIntegrationError
+from crm_integration.errors import BadInput, CrmIntegrationError
 from crm_integration_tests.certificate import misfortunes
 from crm_integration_tests.certificate.crew import Crew, Hand, Post
 from crm_integration_tests.certificate.driver import LINGER, Plan
@@ -24,7 +24,7 @@ from crm_integration_tests.certificate.overtaking import Overtaking
 from crm_integration_tests.certificate.posting import PostOffice
 from crm_integration_tests.certificate.reception import Reception
 from crm_integration_tests.certificate.scenario import IN_FLIGHT, ONLY_RANGE, Scenario
-from crm_integration_tests.certificate.stand import Stand
+from crm_integration_tests.certificate.stand import Stand, house, impatient, log_in
 from crm_integration_tests.certificate.timescale import CLAIM
 
 FROZEN = CLAIM + 1.5
@@ -36,6 +36,8 @@ _MORE, _MORE_PAUSE = 6, 1.0
 """Events after all were fed, and seconds between them."""
 _MEANWHILE = 0.3
 """Seconds in which shops deliver to a receiver whose database is away."""
+_OWNER_TAKES = 1.5
+"""Seconds until a merchant who took our access back consents again."""
 _MOST_WAITING = 3
 """Faults of a kind that wait for their call."""
 Told = Callable[[str], None]
@@ -61,6 +63,8 @@ class Director:
     _older: dict[str, str] = field(default_factory=dict[str, str])
     _planned: Counter[str] = field(default_factory=Counter[str])
     _wire_turn: int = 0
+    _away: dict[str, float] = field(default_factory=dict[str, float])
+    """Merchants who took our access back, and when they consent again."""
 
     def storm(self) -> None:
         """Until everything planned has been met, or the time is over."""
@@ -76,6 +80,8 @@ class Director:
             self._every("restart", self.scenario.restart_pause, self._restart)
             self._every("mapping", self.scenario.mapping_pause, self._remap)
             self._every("sales", self.scenario.sales_pause, self._sell)
+            self._every("login", self.scenario.login_pause, self._take_back)
+            self._consent_again()
             self._every("live_run", self.scenario.live_run_pause, self._kill_live_run)
             self._receive()
             time.sleep(0.02)
@@ -120,6 +126,7 @@ class Director:
             "frozen": (scenario.freezes, counts["frozen"]),
             "newer_in_flight": (scenario.lingers, counts["newer_in_flight"]),
             "database_restart": (scenario.restarts, counts["database_restart"]),
+            "login_taken_back": (scenario.takings_back, counts["login_taken_back"]),
             "receiver_kill": (scenario.receiver_kills, counts["receiver_kill"]),
             "live_run_kill": (scenario.live_run_kills, counts["live_run_kill"]),
             "events": (scenario.events, self.fed),
@@ -276,6 +283,40 @@ class Director:
         self.office.deliver(self.stand.town.ask("/advance", {"events": _MORE}))
         time.sleep(_MEANWHILE)
 
+    def _take_back(self) -> None:
+        """A merchant removes our app from their CRM; a while later somebody connects it again."""
+        if self.counts["login_taken_back"] + len(self._away) >= self.scenario.takings_back:
+            return
+        tenant = self.rng.choice(self.stand.tenants)
+        if tenant not in self._away:
+            self.stand.town.ask("/login", {"tenant": tenant, "end": True})
+            self._away[tenant] = time.monotonic() + _OWNER_TAKES
+
+    def _consent_again(self, *, now: bool = False) -> None:
+        """First in the wrong account, as an agency with many of them would, then in the right one.
+
+        Raises AssertionError when another merchant's account was taken for this one's.
+        """
+        for tenant, due in list(self._away.items()):
+            if not now and time.monotonic() < due:
+                continue
+            engine = house(impatient(self.stand.urls), self.stand.mappings)
+            others = [one for one in self.stand.tenants if one != tenant]
+            try:
+                log_in(self.stand, engine, tenant, at=self.rng.choice(others))
+            except BadInput:
+                self.counts["wrong_account_refused"] += 1
+            except (CrmIntegrationError, SQLAlchemyError):
+                continue  # another misfortune: a little later
+            else:
+                raise AssertionError(f"{tenant} was connected to another merchant's CRM")
+            try:
+                log_in(self.stand, engine, tenant)
+            except (CrmIntegrationError, SQLAlchemyError):
+                continue
+            del self._away[tenant]
+            self.counts["login_taken_back"] += 1
+
     def _remap(self) -> None:
         """Pin an older version at a tenant, or the newest again."""
         if self.counts["mapping_changed"] >= self.scenario.mappings:
@@ -289,6 +330,9 @@ class Director:
     def _calm(self) -> None:
         """Everything works again."""
         self.stand.town.ask("/calm", {})
+        until = time.monotonic() + 30
+        while self._away and time.monotonic() < until:
+            self._consent_again(now=True)
         for hand in self.crew.hands.values():
             self.crew.thaw(hand)
         for tenant in self.stand.tenants:

@@ -170,10 +170,12 @@ def _unread(everywhere: Engine) -> int:
 
 
 def _on_its_way(everywhere: Engine) -> int:
-    """Rows that a driver would still send, now or a little later, and what it would derive."""
+    """Rows that a driver would still send, now or a little later, what it would derive, and logins
+    that are lost."""
     waits = text(
         "select (select count(*) from ledger where state in ('pending', 'in_flight', 'retry',"
         " 'unknown')) + (select count(*) from raw_records where outcome is null)"
+        " + (select count(*) from credentials where state in ('revoked', 'needs_reconnect'))"
     )
     with everywhere.connect() as connection:
         return connection.execute(waits).scalar_one()
@@ -205,6 +207,7 @@ def _ran(
     director.counts["webhook_duplicated"] = director.office.duplicated
     director.counts["webhook_reordered"] = director.office.reordered
     director.counts["sales_edit"] = counts["sales_edits"]
+    director.counts["token_renewed"] = counts["token_renewed"]
     director.counts["kill"] = sum(director.kills.values())
     received = director.reception
     if received:

@@ -36,6 +36,9 @@ class Scenario:
     """Whether deliveries are POSTed to a receiver and drained by live runs over the lanes."""
     receiver_kills: int = 0
     live_run_kills: int = 0
+    takings_back: int = 0
+    """How often a merchant takes our access to their CRM back, and consents again."""
+    login_pause: float = 0.0
     receiver_pause: float = 0.0
     live_run_pause: float = 0.0
     longest: float = 60.0
@@ -61,6 +64,8 @@ def full(events: int) -> Scenario:
         wire_pause=1.5,
         restart_pause=3.4,
         mapping_pause=3.4,
+        takings_back=30,
+        login_pause=3.4,
         sales_pause=3.0,
         longest=600.0,
         portions=90,
@@ -80,6 +85,8 @@ def small(events: int) -> Scenario:
         wire_pause=0.8,
         restart_pause=5.0,
         mapping_pause=5.0,
+        takings_back=2,
+        login_pause=5.0,
         sales_pause=2.0,
         longest=300.0,
     )

@@ -60,6 +60,7 @@ class Town:
             Route("/advance", self._advance, methods=["POST"]),
             Route("/expect", self._expect, methods=["POST"]),
             Route("/calm", self._calm, methods=["POST"]),
+            Route("/login", self._login, methods=["POST"]),
             Route("/counts", self._counts),
             Route("/state", self._state),
         ])  # fmt: skip
@@ -93,6 +94,18 @@ class Town:
             one.forget(name) if name else one.follow(FaultPlan())
         return _json({})
 
+    async def _login(self, request: Request) -> Response:
+        """`{tenant}`: its CRM's owner consents once more, what a connection then holds; with `end`
+        they take all access back."""
+        asked = orjson.loads(await request.body())
+        (desk,) = (one.portal.desk for one in self.world.merchants if one.name == asked["tenant"])
+        assert desk is not None
+        if asked.get("end"):
+            desk.end()
+            return _json({})
+        app = {"client_id": desk.client_id, "client_secret": desk.client_secret}
+        return _json({"secrets": {**app, **desk.first()}, "lives": desk.seconds})
+
     async def _counts(self, request: Request) -> Response:
         acted = sum((one.acted for one in self.faulty.values()), Counter[str]())
         return _json({
@@ -103,6 +116,9 @@ class Town:
                 for name, one in self.counted.items() if name.endswith("-crm")
             ),
             "sales_edits": len(self.sales.edits),
+            "token_renewed": sum(
+                one.portal.desk.renewals for one in self.world.merchants if one.portal.desk
+            ),
         })  # fmt: skip
 
     async def _state(self, request: Request) -> Response:

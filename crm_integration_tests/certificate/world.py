@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from crm_integration.sandbox.portal_state import PortalSettings, PortalState
 from crm_integration.sandbox.shop_edits import edit_customer, edit_order
 from crm_integration.sandbox.shop_state import ShopSettings, ShopState
+from crm_integration.sandbox.token_desk import TokenDesk
 from crm_integration_tests.certificate.deliveries import Sent, deliveries
 from crm_integration_tests.certificate.happenings import HAPPENINGS
 from crm_integration_tests.certificate.merchant import Merchant, Told
 
 TENANTS = (("north", "woocommerce"), ("south", "shopify"), ("west", "api2cart"))
+TOKEN_LIVES = 3.0
+"""Seconds of an access token to a CRM."""
 SPAN_DAYS = 40
 """The world's events lie in so many days before now."""
 _SPAN = (SPAN_DAYS - 1) * 86_400
@@ -132,6 +135,9 @@ def _merchant(seed: int, place: int, name: str, platform: str, clock: Clock) -> 
         PortalSettings(
             51_000_001 + place, f"pat-invented-{name}", search_lag_seconds=0.5,
             per_ten_seconds=100_000, searches_per_second=10_000, reshapes=True,
-        )
+        ),
+        # A replaced refresh token stays good until its successor is used: who is killed between
+        # the vendor's answer and our commit must not lose the login (Shopify, 2026-08-28).
+        desk=TokenDesk("app", f"secret-{name}", seconds=TOKEN_LIVES, rotates=True, grace=True),
     )  # fmt: skip
     return Merchant(name, place, platform, shop, portal, random.Random(f"{seed}/{name}"))

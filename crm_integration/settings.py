@@ -29,6 +29,8 @@ _FIXES = {
     "pg_bin": "Give the folder that holds initdb, pg_ctl, pg_isready and postgres.",
     "master_key": "Give 32 random bytes in base64, for example: openssl rand -base64 32",
     "master_key_file": "Name an existing file that only its owner can read.",
+    "master_key_command": "Give a command that prints 32 bytes in base64, such as: vault kv get …",
+    "master_key_previous": "Give the keys before the last rotations, in base64, with commas.",
     "database": "Use a-z, 0-9 and _, starting with a letter (embedded server only).",
     "window": "Use day or month.",
     "start_day": "Use an ISO day such as 2024-01-01.",
@@ -80,6 +82,8 @@ class Settings(BaseSettings):
     pg_bin: Path | None = None
     master_key: SecretStr | None = None
     master_key_file: Path | None = None
+    master_key_command: str | None = Field(default=None, repr=False)
+    master_key_previous: SecretStr | None = None
     window: Literal["day", "month"] = "day"
     start_day: date = date(2024, 1, 1)
     alert_url: str | None = Field(default=None, repr=False)
@@ -111,6 +115,14 @@ class Settings(BaseSettings):
             raise ValueError("it is not base64 of exactly 32 bytes")
         return key
 
+    @field_validator("master_key_previous")
+    @classmethod
+    def _each_thirty_two_bytes(cls, keys: SecretStr | None) -> SecretStr | None:
+        each = [] if keys is None else keys.get_secret_value().split(",")
+        if any(_decoded_length(one) != 32 for one in each):
+            raise ValueError("one of them is not base64 of exactly 32 bytes")
+        return keys
+
     @field_validator("alert_url", "receiver_url", "webserver_url")
     @classmethod
     def _sealed_on_the_way(cls, url: str | None) -> str | None:
@@ -136,10 +148,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_master_key(self) -> Settings:
-        if self.master_key is not None and self.master_key_file is not None:
-            raise ValueError(
-                f"{PREFIX}MASTER_KEY and {PREFIX}MASTER_KEY_FILE are both set: unset one"
-            )
+        ways = ("master_key", "master_key_file", "master_key_command")
+        named = [f"{PREFIX}{one.upper()}" for one in ways if getattr(self, one) is not None]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} are both set: unset all but one")
         return self
 
 

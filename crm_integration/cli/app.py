@@ -15,6 +15,7 @@ from crm_integration.cli.bench import bench
 from crm_integration.cli.certify import certify
 from crm_integration.cli.completeness import completeness
 from crm_integration.cli.connection import connection
+from crm_integration.cli.credentials import credentials
 from crm_integration.cli.dead_letters import dead_letters
 from crm_integration.cli.demo import demo
 from crm_integration.cli.dev import dev
@@ -48,6 +49,7 @@ _typer.add_typer(bench, name="bench", rich_help_panel="prove")
 _typer.add_typer(tenant, name="tenant", rich_help_panel="admin")
 _typer.add_typer(connection, name="connection", rich_help_panel="admin")
 _typer.add_typer(mapping, name="mapping", rich_help_panel="admin")
+_typer.add_typer(credentials, name="credentials", rich_help_panel="admin")
 _typer.add_typer(audit, name="audit", rich_help_panel="admin")
 
 

@@ -69,9 +69,18 @@ class TenantKeys:
 
 @dataclass(frozen=True)
 class MasterKey:
-    """The key that wraps every tenant's keys; it never reaches the database."""
+    """The key that wraps every tenant's keys; it never reaches the database.
+
+    `before`: keys that it took the place of. What they wrapped opens until it is wrapped anew, and
+    what they digested is known by them.
+    """
 
     key: bytes = field(repr=False)
+    before: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def each(self) -> tuple[MasterKey, ...]:
+        """This one and those before it, each for itself."""
+        return tuple(MasterKey(one) for one in (self.key, *self.before))
 
     def wrap(self, keys: TenantKeys) -> bytes:
         """Both tenant keys, bound to the tenant's name and the version."""
@@ -84,16 +93,25 @@ class MasterKey:
         return hmac.digest(self.key, purpose.encode() + b"\x00" + data, sha256)
 
     def unwrap(self, tenant: str, version: int, wrapped: bytes) -> TenantKeys:
-        """Raises SealBroken when this is not the master key they were wrapped with."""
+        """Raises SealBroken when they were wrapped with neither this key nor one before it."""
+        for one in self.each():
+            keys = one.unwrapped(tenant, version, wrapped)
+            if keys is not None:
+                return keys
+        raise SealBroken(
+            f"the master key does not open the keys of tenant {tenant}: set "
+            "CRM_INTEGRATION_MASTER_KEY to the key this database was made with, or "
+            "CRM_INTEGRATION_MASTER_KEY_PREVIOUS to the one before the last rotation"
+        )
+
+    def unwrapped(self, tenant: str, version: int, wrapped: bytes) -> TenantKeys | None:
+        """What this key itself opens; None for what it did not wrap."""
         shell = TenantKeys(tenant, version, b"", b"")
         nonce, body = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
         try:
             plain = AESGCM(self.key).decrypt(nonce, body, _wrap_bound_to(shell))
-        except (InvalidTag, ValueError) as error:
-            raise SealBroken(
-                f"the master key does not open the keys of tenant {tenant}: set "
-                "CRM_INTEGRATION_MASTER_KEY to the key this database was made with"
-            ) from error
+        except (InvalidTag, ValueError):
+            return None
         return TenantKeys(tenant, version, plain[:32], plain[32:])
 
 

@@ -21,7 +21,7 @@ INSIDE = "tenant_id = (select nullif(current_setting('app.tenant_id', true), '')
 """The sub-select is evaluated once per statement, not per row (platform-facts)."""
 
 APP_GRANTS = {
-    "tenants": "SELECT, INSERT",
+    "tenants": "SELECT, INSERT, UPDATE (wrapped_keys)",
     "audit_trail": "SELECT, INSERT",
     "credential_changes": "SELECT, INSERT",
     "webhook_drop": "SELECT",

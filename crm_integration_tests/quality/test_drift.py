@@ -289,7 +289,8 @@ def test_keys_that_are_ids_or_names_of_people_are_never_stored(
     tenancy: Tenancy, tenant: str
 ) -> None:
     """The key of a map was a customer's address, and the table of paths a list of customers."""
-    personal = {"ana@example.com": 1, "8f14e45fceea167a": 1, "Ana Maria": 1, "7001234": 1, "ü": 1}
+    digest = "8f14e45fceea167a"  # pragma: allowlist secret
+    personal = {"ana@example.com": 1, digest: 1, "Ana Maria": 1, "7001234": 1, "ü": 1}
     with tenancy.scope(tenant) as scope:
         _run(scope, [{"loyalty": personal, "wide": {f"k{n}": n for n in range(101)}}])
         paths = set(scope.connection.execute(select(payload_paths.c.path)).scalars())

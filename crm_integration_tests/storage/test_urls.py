@@ -36,8 +36,8 @@ def test_a_bare_url_gets_the_driver_its_reader_needs(scheme: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "url"),
     [
-        (DAGSTER, "postgresql+psycopg://u:hidden-word@localhost/d"),
-        (APP, "postgresql+psycopg2://u:hidden-word@localhost/d"),
+        (DAGSTER, "postgresql+psycopg://u:hidden-word@localhost/d"),  # pragma: allowlist secret
+        (APP, "postgresql+psycopg2://u:hidden-word@localhost/d"),  # pragma: allowlist secret
         (APP, "mysql://u:hidden-word@localhost/d"),
         (APP, "u:hidden-word@localhost"),
         (APP, "postgresql://u:hidden-word@/d"),
@@ -77,7 +77,7 @@ def test_an_unverified_line_off_this_machine_is_refused(url: str) -> None:
         "postgresql://u@127.0.0.1/d",
         "postgresql://u@[::1]:5433/d",
         "postgresql://u@/d?host=/var/run/postgresql",
-        "postgresql://u:p%40ss@db.example.com/d?sslmode=verify-full",
+        "postgresql://u:p%40ss@db.example.com/d?sslmode=verify-full",  # pragma: allowlist secret
     ],
 )
 def test_a_verified_or_local_line_is_taken_as_it_is(url: str) -> None:

@@ -43,9 +43,14 @@ class Credential:
     rests: float = 0.0
     """Seconds until it is to be tried again."""
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether no call may be made for now."""
+        return self.state in RESTING and self.rests > 0
+
     def refuse_resting(self, tenant: str, connection_id: str) -> None:
         """Raises NeedsReconnect where no call may be made for now."""
-        if self.state in RESTING and self.rests > 0:
+        if self.is_resting:
             raise NeedsReconnect(
                 f"{connection_id} of {tenant} was refused ({self.reason or self.state.value}): no "
                 f"call is made for {self.rests:.0f} s; connect the account again",

@@ -312,8 +312,10 @@ class CrmSession:
         )
 
     def learn(self, refusal: RemoteError | None) -> None:
-        """Keep what the account said of our login."""
+        """Keep what the account said of our login; one that rests was not asked."""
         known = self.credential
+        if known is not None and known.is_resting:
+            return
         healed = refusal is None and known is not None and known.state is LoginState.missing_scope
         if not healed and not isinstance(refusal, (NeedsReconnect, MissingScope)):
             return

@@ -104,6 +104,21 @@ def test_a_key_that_is_refused_once_may_be_tried_at_once_and_then_rests(tenant: 
     assert stands(tenant).state is LoginState.active
 
 
+def test_a_rest_is_no_longer_for_those_who_look_at_it(tenant: Tenant) -> None:
+    """Each look put the next try an hour further away: it never came."""
+    connect_by_oauth(tenant, seconds=1800)
+    _people(tenant, 1)
+    tenant.portal.desk.end()
+    ends = "select next_try_at from credentials where connection_id = 'crm'"
+    tenant.sync("contact")
+    before = tenant.value(ends)
+    for _ in range(3):
+        tenant.hurry()
+        assert tenant.sync("contact").problem == "NeedsReconnect revoked"
+    assert tenant.value(ends) == before
+    assert len(changes(tenant)) == 1
+
+
 def test_a_renewed_token_of_another_account_makes_not_one_call_more(
     tenant: Tenant, neighbour: Tenant
 ) -> None:

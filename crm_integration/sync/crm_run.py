@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import RemoteError
 from crm_integration.mapping.model import CompiledMapping
-from crm_integration.sync.crm_session import CrmAccount, CrmRun, CrmSession
+from crm_integration.sync.crm_door import CrmAccount
+from crm_integration.sync.crm_session import CrmRun, CrmSession
 from crm_integration.sync.dispatch import Sent
 from crm_integration.sync.engines import Engines
 from crm_integration.sync.ledger import move, within

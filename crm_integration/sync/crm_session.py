@@ -16,18 +16,15 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from crm_integration.credentials import standing as logins
-from crm_integration.credentials import vault
-from crm_integration.credentials.logins import ACCESS
-from crm_integration.credentials.renewal import Login
-from crm_integration.credentials.standing import OTHER_ACCOUNT, LoginState
+from crm_integration.credentials.standing import LoginState
 from crm_integration.credentials.vault import Credential
-from crm_integration.crms._contract import Adapter, CrmAccess, FieldNeed
+from crm_integration.crms._contract import Adapter, FieldNeed
 from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import MissingScope, NeedsReconnect, RemoteError, Transient
 from crm_integration.mapping.model import CompiledMapping
 from crm_integration.storage.tables.sync import ledger
 from crm_integration.sync import merged_records
+from crm_integration.sync.crm_door import CrmAccount, CrmDoor
 from crm_integration.sync.dispatch import Sender, Sent, dispatch
 from crm_integration.sync.engines import Engines
 from crm_integration.sync.ledger import any_due, due, within
@@ -41,25 +38,13 @@ from crm_integration.sync.transitions import State
 from crm_integration.sync.waiting import settle_waiting
 from crm_integration.tenancy.connections import StoredConnection
 from crm_integration.tenancy.scope import TenantScope
-from crm_integration.transport.budget import BudgetGate, agreed_budgets
+from crm_integration.transport.budget import BudgetGate
 from crm_integration.transport.quota import Purpose
 
 ROUNDS = 4
 PAUSE = 5.0
 LONGEST_PAUSE = 15.0
 """A run tries again what is due soon (seconds); what takes longer is for a later run."""
-
-
-@dataclass(frozen=True)
-class CrmAccount:
-    """A CRM account that has shown to be the right one, and the gate of its calls."""
-
-    adapter: Adapter
-    gate: BudgetGate
-
-    def close(self) -> None:
-        """Give the client back."""
-        self.adapter.close()
 
 
 @dataclass
@@ -106,8 +91,10 @@ class CrmSession:
     account: CrmAccount | None = None
     credential: Credential | None = field(default=None, repr=False)
     """The account's login, where it was read already."""
-    gate: BudgetGate | None = None
-    """Counts also the calls of an account that turned out to be another one."""
+    door: CrmDoor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.door = CrmDoor(self.engines, self.tenant, self.connection, self.purpose)
 
     def begin(self, scope: TenantScope) -> frozenset[str]:
         """Look at the ledger; where something is new, take up the account that an earlier pass
@@ -115,7 +102,7 @@ class CrmSession:
         found = self._look(scope)
         new = any(State.pending in one for one in found.rows.values())
         if self.accounts is not None and new:
-            self.credential = self._credential(scope)
+            self.credential = self.door.credential(scope)
             if not self.credential.due and not self.credential.rests:
                 self._reopen(self.accounts, self.credential.secrets)
         return found.stopped
@@ -184,7 +171,7 @@ class CrmSession:
         """Give the client back, or leave it open for the next pass; returns the calls made."""
         if self.account is not None and self.accounts is None:
             self.account.close()
-        return self.gate.calls if self.gate else 0
+        return self.door.gate.calls if self.door.gate else 0
 
     def doubt(self) -> None:
         """The account as a whole refused: the next pass asks it anew who it is."""
@@ -242,7 +229,7 @@ class CrmSession:
                 *place, self.rules_version, mapping.rules_digest, among=only
             )
             if waiting and self.credential is None and self.account is None:
-                self.credential = self._credential(scope)
+                self.credential = self.door.credential(scope)
         return waiting
 
     def prepared(self, mapping: CompiledMapping) -> Adapter:
@@ -288,28 +275,16 @@ class CrmSession:
         known = self.credential
         if known is None:
             with self.engines.tenancy.scope(self.tenant, durable=False) as scope:
-                known = self._credential(scope)
-        known.refuse_resting(self.tenant, self.connection.connection_id)
-        self.credential = known = self.login().fresh(known)
+                known = self.door.credential(scope)
+        self.credential = known = self.door.usable(known)
         if self.accounts is None:
-            self.account = self._open(known)
+            self.account = self.door.open(known)
             return self.account
         kept = self._reopen(self.accounts, known.secrets)
         if kept is None:
-            kept = self.account = self._open(known)
+            kept = self.account = self.door.open(known)
             self.accounts.keep(self.tenant, self.connection, known.secrets, kept)
         return kept
-
-    def login(self) -> Login:
-        """How the account's tokens are renewed."""
-        manifest = crm_connector(self.connection.platform).manifest
-        return Login(
-            self.engines.tenancy,
-            self.tenant,
-            self.connection.connection_id,
-            self.connection.base_url,
-            manifest.logins.get(self.connection.login),
-        )
 
     def learn(self, refusal: RemoteError | None) -> None:
         """Keep what the account said of our login; one that rests was not asked."""
@@ -320,10 +295,7 @@ class CrmSession:
         if not healed and not isinstance(refusal, (NeedsReconnect, MissingScope)):
             return
         with self.engines.tenancy.scope(self.tenant) as scope:
-            if refusal is None:
-                logins.works(scope, self.connection.connection_id)
-            else:
-                logins.refused(scope, self.connection.connection_id, refusal)
+            self.door.learn(scope, refusal)
 
     def _reopen(
         self, accounts: OpenAccounts[CrmAccount], secrets: Mapping[str, str]
@@ -332,57 +304,8 @@ class CrmSession:
         kept = accounts.find(self.tenant, self.connection, secrets)
         if kept is not None:
             kept.gate.calls = 0
-            self.account, self.gate = kept, kept.gate
+            self.account, self.door.gate = kept, kept.gate
         return kept
-
-    def _credential(self, scope: TenantScope) -> Credential:
-        return vault.open_credential(scope, self.connection.connection_id)
-
-    def _open(self, known: Credential) -> CrmAccount:
-        crm = crm_connector(self.connection.platform)
-        account = f"{self.connection.platform}/{self.connection.account_id}".encode()
-        gate = self.gate = self.gate or BudgetGate(
-            self.engines.ops,
-            self.connection.platform,
-            self.engines.tenancy.master.digest("budget", account),
-            {**crm.manifest.budgets, **agreed_budgets(self.connection.settings)},
-            purpose=self.purpose,
-            tenant=self.tenant,
-        )
-        adapter = crm.open(self._access(known, renewable=True), gate)
-        try:
-            self._refuse_another(adapter)
-        except RemoteError:
-            adapter.close()
-            raise
-        if known.state in logins.RESTING:
-            with self.engines.tenancy.scope(self.tenant) as scope:
-                logins.works(scope, self.connection.connection_id)
-        return CrmAccount(adapter, gate)
-
-    def _access(self, known: Credential, *, renewable: bool) -> CrmAccess:
-        renew = self._renewed if renewable and self.login().way is not None else None
-        secrets, settings = known.secrets, self.connection.settings
-        return CrmAccess(self.connection.base_url, secrets, settings, renew)
-
-    def _renewed(self, refused: str) -> str:
-        """A token in place of one that ran out under way; it has to open the same account."""
-        self.credential = found = self.login().renewed(refused)
-        crm, gate = crm_connector(self.connection.platform), self.gate
-        adapter = crm.open(self._access(found, renewable=False), gate or _uncounted)
-        try:
-            self._refuse_another(adapter)
-        finally:
-            adapter.close()
-        return found.secrets[ACCESS]
-
-    def _refuse_another(self, adapter: Adapter) -> None:
-        if adapter.account_id() != self.connection.account_id:
-            raise NeedsReconnect(
-                f"the CRM of {self.tenant} answers as another account than the one it was "
-                "connected to: nothing was written; reconnect it",
-                code=OTHER_ACCOUNT,
-            )
 
     def _all(self) -> tuple[UUID, ...] | None:
         return None if self.among is None else tuple(chain.from_iterable(self.among.values()))
@@ -403,7 +326,3 @@ class CrmSession:
                 )
             )
         return bool(found)
-
-
-def _uncounted(endpoint_class: str) -> None:
-    """The gate where none was made: nothing was called before."""

@@ -21,8 +21,9 @@ from crm_integration.mapping.tenant_file import compiled_mappings
 from crm_integration.quality.rules import rules_version
 from crm_integration.quality.watches import Watches
 from crm_integration.stores._registry import connector
+from crm_integration.sync.crm_door import CrmAccount
 from crm_integration.sync.crm_run import sync_crm
-from crm_integration.sync.crm_session import CrmAccount, CrmRun
+from crm_integration.sync.crm_session import CrmRun
 from crm_integration.sync.derive import derive_window, deriver
 from crm_integration.sync.open_accounts import OpenAccounts
 from crm_integration.sync.path import Connected, House

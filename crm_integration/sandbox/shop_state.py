@@ -14,6 +14,7 @@ from typing import Any
 
 from crm_integration.sandbox.identities import stable_number
 from crm_integration.sandbox.invoices import Line
+from crm_integration.sandbox.token_desk import TokenDesk
 
 Json = dict[str, Any]
 #: Ids given to what is made over REST, beyond every id an order book can give.
@@ -200,6 +201,8 @@ class ShopState:
         self.shipments: dict[int, ShipmentRecord] = {}
         self.carts: dict[int, CartRecord] = {}
         self.webhooks: dict[int, Json] = {}
+        self.desk: TokenDesk | None = None
+        """Where an app's tokens come from, in a shop that has such an app."""
         self.by_modified, self.by_created, self.by_id = SortedIds(), SortedIds(), SortedIds()
         self._next = {
             "order": _FIRST_REST_ORDER,

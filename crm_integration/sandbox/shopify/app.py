@@ -63,6 +63,7 @@ class ShopifyApp:
         self._tables = all_tables()
         self._rest = RestFace(self.operation)
         self.app = Starlette(routes=[
+            Route("/admin/oauth/access_token", self._token, methods=["POST"]),
             Route("/admin/api/{version}/graphql.json", self._graphql, methods=["POST"]),
             Route("/bulk/{secret}.jsonl", self._file),
             Route("/admin/api/{version}/{path:path}", self._rest_call),
@@ -81,9 +82,16 @@ class ShopifyApp:
 
     def _refusal(self, request: Request) -> Response | None:
         token = request.headers.get("x-shopify-access-token", "")
-        if token != self.shop.settings.consumer_secret:
+        desk = self.shop.desk
+        known = token == self.shop.settings.consumer_secret or (desk and desk.knows(token))
+        if not known:
             return _json(_NO_TOKEN, 401)
         return None if self._version(request) else _json({"errors": "Not Found"}, 404)
+
+    async def _token(self, request: Request) -> Response:
+        """Where an app's tokens come from; a shop without such an app has no such path."""
+        desk = self.shop.desk
+        return _json({"errors": "Not Found"}, 404) if desk is None else await desk.token(request)
 
     async def _graphql(self, request: Request) -> Response:
         if refused := self._refusal(request):

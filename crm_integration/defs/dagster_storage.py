@@ -5,7 +5,7 @@ a process that the server has to start. Beside a backfill that were 150 a second
 a processor, which live runs then waited for. And the wait for the disk at each of them: what a
 crashed server loses of Dagster's log are moments that run monitoring sees to. And the four
 statements for each partition that a run is going to make: a backfill over a hundred tenants plans
-sixty thousand, and rewrites an asset's one row at each of them (docs/adr/0020).
+two hundred thousand, and rewrites an asset's one row at each of them (docs/adr/0020).
 """
 
 import os

@@ -47,12 +47,13 @@ class Consent:
         if start is None:
             raise BadInput("this way to log in asks nobody: give client id and secret alone")
         digest = sha256(self.verifier.encode()).digest()
+        between = self.login.scopes_between
         asked = {
             "response_type": "code",
             "client_id": self.client_id,
             "redirect_uri": self.redirect,
-            "scope": " ".join(self.login.scopes),
-            "optional_scope": " ".join(self.login.optional_scopes),
+            "scope": between.join(self.login.scopes),
+            "optional_scope": between.join(self.login.optional_scopes),
             "state": self.state,
             "code_challenge": urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",

@@ -33,6 +33,8 @@ class OAuthLogin(BaseModel):
     """Permissions that are asked for, as the vendor names them."""
     optional_scopes: tuple[str, ...] = ()
     """Those that an account may lack without the whole authorization being refused."""
+    scopes_between: str = " "
+    """What stands between them in the address that a person opens (RFC 6749: a space)."""
     secrets: tuple[str, ...] = ("client_id", "client_secret")
     """What a person gives; the tokens come from the vendor."""
     asked_with: Mapping[str, str] = {}

@@ -15,13 +15,14 @@ from typing import Any, cast
 import httpx
 
 from crm_integration.credentials.logins import ACCESS, REFRESH, OAuthLogin
+from crm_integration.credentials.standing import LoginState
 from crm_integration.errors import NeedsReconnect, Permanent, Transient
 from crm_integration.transport.http import http_client, retry_after, send
 
 WITHIN = 15.0
 """Seconds a token request may take: others wait behind it."""
 
-REVOKED = "revoked"
+REVOKED = LoginState.revoked.value
 """Code of the NeedsReconnect that says the login itself was taken back."""
 
 _TAKEN_BACK = frozenset({

@@ -112,6 +112,8 @@ class CrmDoor:
         """A token in place of one that ran out under way; it has to open the same account."""
         found = self._login.renewed(refused)
         self._proven(found, renewable=False).close()
+        # Renewing took a while, and the gate was asked before it: what is sent again is a call too.
+        self._gate.refuse_late()
         return found.secrets[ACCESS]
 
     def _refuse_another(self, adapter: Adapter) -> None:

@@ -170,7 +170,8 @@ class LivePass:
         engines = self.house.engines
         with engines.tenancy.scope(tenant, durable=False) as scope:
             known = vault.open_credential(scope, store.connection_id)
-        kept = None if known.due else self.stores.find(tenant, store, known.secrets)
+        renews = known.due and not known.rests
+        kept = None if renews else self.stores.find(tenant, store, known.secrets)
         if kept is None:
             kept = open_store(engines.tenancy, engines.ops, tenant, store, "live")
             self.stores.keep(tenant, store, kept.secrets, kept)

@@ -100,9 +100,13 @@ class BudgetGate:
         names = [name for name in dict.fromkeys(wanted) if name in self.budgets]
         if names:
             self._wait_for_turn(names)
+        self.refuse_late()
+        self.calls += 1
+
+    def refuse_late(self) -> None:
+        """Raises Transient where a call that left now would outlast its claim."""
         if time.monotonic() > self.deadline:
             raise Transient("not sent: the claim is nearly over", code=CLAIM_NEARLY_OVER)
-        self.calls += 1
 
     def told(self, name: str, *, limit: int | None = None, remaining: int | None = None) -> None:
         """What an answer said of a budget; the next booking writes it, at no call of its own."""

@@ -18,6 +18,7 @@ from crm_integration.credentials.authorization import Callback, Consent
 from crm_integration.credentials.standing import LoginState
 from crm_integration.crms._registry import crm_connector
 from crm_integration.errors import BadInput, Transient
+from crm_integration.stores._registry import connector
 from crm_integration.sync.connecting import Side
 from crm_integration.sync.path import House as OpenHouse
 from crm_integration_tests.credentials.logged_in import connect_by_oauth, ran_out, stands
@@ -110,6 +111,18 @@ def test_what_comes_back_wrong_is_refused_with_the_fix(said: dict[str, str], why
     kept = {} if "state" in said or said == {"code": "c"} else {"state": consent.state}
     with pytest.raises(BadInput, match=why):
         consent.code(f"http://127.0.0.1:1/callback?{urlencode({**said, **kept})}")
+
+
+def test_scopes_stand_in_the_address_as_the_platform_reads_them() -> None:
+    """Commas at Shopify, spaces at HubSpot: with the wrong one a single unknown scope is asked."""
+    shopify = connector("shopify").manifest.logins["oauth"]
+    asked = [
+        parse_qs(urlsplit(Consent(way, "https://x.example", "app", "http://127.0.0.1:1/").address)
+                 .query)["scope"][0]
+        for way in (shopify, WAY)
+    ]  # fmt: skip
+    assert asked[0] == "read_customers,read_orders,read_products"
+    assert asked[1].startswith("oauth crm.objects.contacts.read ")
 
 
 def test_a_code_without_its_verifier_is_worth_nothing(tenant: Tenant) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+
+import pytest
 
 from crm_integration.audit import trail
 from crm_integration.credentials.standing import LoginState
 from crm_integration.sandbox.faults import FaultRule
+from crm_integration.sync import crm_session, dispatch
 from crm_integration_tests.credentials.logged_in import (
     changes,
     connect_by_oauth,
@@ -102,6 +106,32 @@ def test_a_key_that_is_refused_once_may_be_tried_at_once_and_then_rests(tenant: 
     tenant.hurry()
     assert tenant.sync("contact").problem is None
     assert stands(tenant).state is LoginState.active
+
+
+@pytest.mark.parametrize("slow", ["token endpoint", "account"])
+def test_what_is_sent_again_leaves_within_its_claim_or_not_at_all(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    """Renewing took a while: meanwhile another process took the claim over and wrote."""
+    connect_by_oauth(tenant, seconds=1800)
+    _people(tenant, 1)
+    monkeypatch.setattr(dispatch, "SEND_WITHIN", 1.0)
+    monkeypatch.setattr(crm_session, "ROUNDS", 1)
+    refused = FaultRule("revoke", "POST", UPSERT, count=1)
+    # It is asked for its name when it is opened, and once more after the renewal.
+    waits = FaultRule("delay", "GET", "account-info", first=2, seconds=1.5)
+    if slow == "account":
+        tenant.portal.follow(refused, waits)
+    else:
+        tenant.portal.desk.after_renewal = lambda: time.sleep(1.5)
+        tenant.portal.follow(refused)
+
+    tenant.sync("contact")
+    assert tenant.portal.records("contact") == {}
+    assert _states(tenant) == {"unknown"}, "the next one looks before it writes"
+    tenant.hurry()
+    assert tenant.sync("contact").problem is None
+    assert len(tenant.portal.records("contact")) == 1
 
 
 def test_a_rest_is_no_longer_for_those_who_look_at_it(tenant: Tenant) -> None:
